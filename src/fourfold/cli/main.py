@@ -1,0 +1,66 @@
+"""The `fourfold` command: one file per subcommand, errors as one line on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+from click.exceptions import Abort, ClickException, Exit
+
+from fourfold._version import __version__
+from fourfold.errors import FourfoldError
+
+app = typer.Typer(
+    name="fourfold",
+    help="Make photographs, folders and films 2x, 4x or 8x larger with SRGAN; train and score it.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fourfold {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Make photographs, folders and films larger with SRGAN; train and score it."""
+
+
+def main() -> NoReturn:
+    """Entry point: 0 all done, 1 some inputs failed, 2 bad usage, 130 interrupted."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        result = app(arguments, standalone_mode=False, prog_name="fourfold")
+    except FourfoldError as error:
+        _say(str(error))
+        return error.exit_code
+    except Exit as error:
+        return error.exit_code
+    except ClickException as error:
+        _say(f"{error.format_message()} (see `fourfold --help`)")
+        return 2
+    except (Abort, KeyboardInterrupt):
+        _say("interrupted; finished outputs are kept, the same command continues")
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _say(message: str) -> None:
+    print(f"fourfold: {' '.join(message.split())}", file=sys.stderr)
+
+
+__all__ = ["app", "main", "run"]

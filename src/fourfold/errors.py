@@ -1,0 +1,81 @@
+"""One exception tree. Every error says what was wanted, what came and what to do, in one line."""
+
+from __future__ import annotations
+
+
+class FourfoldError(Exception):
+    """Base of everything this package raises on purpose; the CLI prints it as one line."""
+
+    exit_code = 1
+    """What the process returns: 1 = this input failed, 2 = the call itself was wrong."""
+
+
+class UsageError(FourfoldError):
+    """The call cannot be carried out as written: a wrong option, name or combination."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A setting is unknown, out of range or does not fit another one."""
+
+
+class ModelNotFound(UsageError):
+    """A model name or path that leads to no model."""
+
+
+class MissingExtra(UsageError):
+    """An optional package is not installed; the message names the extra that brings it."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an extra: pip install 'fourfold[{extra}]'")
+        self.extra = extra
+
+
+class ImageContractError(FourfoldError, ValueError):
+    """An array is not the image a function asks for."""
+
+
+class InputError(FourfoldError):
+    """A file could not be read as what it was taken for."""
+
+
+class OutputError(FourfoldError):
+    """A result could not be written."""
+
+
+class ModelError(FourfoldError):
+    """A weights file is damaged, of another architecture, or does not fit its description."""
+
+
+class DataError(FourfoldError):
+    """Training or evaluation data is missing, mismatched or unreadable."""
+
+
+class DownloadError(FourfoldError):
+    """A file could not be fetched or arrived different from what was promised."""
+
+
+class BackendError(FourfoldError):
+    """A runtime could not be used or failed while computing."""
+
+
+class BackendOutOfMemory(BackendError):
+    """The window does not fit in the device's memory; a smaller one may."""
+
+
+__all__ = [
+    "BackendError",
+    "BackendOutOfMemory",
+    "ConfigError",
+    "DataError",
+    "DownloadError",
+    "FourfoldError",
+    "ImageContractError",
+    "InputError",
+    "MissingExtra",
+    "ModelError",
+    "ModelNotFound",
+    "OutputError",
+    "UsageError",
+]

@@ -1,0 +1,116 @@
+"""SRResNet, the generator of SRGAN (Ledig et al. 2017, figure 4), in the form it is trained in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fourfold.errors import ModelError
+from fourfold.weights.inference_form import (
+    SCALES,
+    fold_srresnet,
+    num_doublings,
+    unfold_srresnet,
+)
+
+# Keras BatchNormalization defaults to epsilon=1e-3 (torch: 1e-5); the published .h5 generators
+# were trained with it. Keras momentum m is torch momentum 1 - m.
+BATCH_NORM_EPSILON: Final = 1e-3
+BLOCK_MOMENTUM: Final = 0.2  # Keras 0.8 inside the residual blocks
+TRUNK_MOMENTUM: Final = 0.01  # Keras 0.99 after the trunk
+
+
+class ResidualBlock(nn.Module):
+    """conv 3x3, BN, PReLU, conv 3x3, BN, plus the input."""
+
+    def __init__(self, width: int, *, norm: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm1 = _norm(width, BLOCK_MOMENTUM) if norm else nn.Identity()
+        self.act = nn.PReLU(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm2 = _norm(width, BLOCK_MOMENTUM) if norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.act(self.norm1(self.conv1(x)))
+        return x + self.norm2(self.conv2(y))
+
+
+class SRResNet(nn.Module):
+    """RGB in [0, 1], `(N, 3, H, W)`, to RGB in [0, 1], `(N, 3, H * scale, W * scale)`.
+
+    Args:
+        scale: 2, 4 or 8; any other is a `ModelError`.
+        num_blocks: residual blocks, 16 in the paper.
+        width: channels of the trunk, 64 in the paper.
+        norm: `batch` as published, or `none`: what a file in inference form (BN folded) becomes
+            when training goes on from it.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: int = 4,
+        num_blocks: int = 16,
+        width: int = 64,
+        norm: Literal["batch", "none"] = "batch",
+    ) -> None:
+        super().__init__()
+        if scale not in SCALES:
+            raise ModelError(f"SRResNet scale: want one of {SCALES}, got {scale!r}")
+        if num_blocks < 1 or width < 1:
+            raise ModelError(
+                f"SRResNet: want num_blocks and width of at least 1, got {num_blocks} and {width}"
+            )
+        self.scale, self.num_blocks, self.width = scale, num_blocks, width
+        with_norm = norm == "batch"
+        self.head = nn.Conv2d(3, width, 9, padding=4)
+        self.head_act = nn.PReLU(width)
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(width, norm=with_norm) for _ in range(num_blocks))
+        )
+        self.trunk = nn.Conv2d(width, width, 3, padding=1)
+        self.trunk_norm = _norm(width, TRUNK_MOMENTUM) if with_norm else nn.Identity()
+        doublings = num_doublings(scale)
+        self.upsample = nn.ModuleList(
+            nn.Conv2d(width, 4 * width, 3, padding=1) for _ in range(doublings)
+        )
+        self.upsample_acts = nn.ModuleList(nn.PReLU(width) for _ in range(doublings))
+        self.tail = nn.Conv2d(width, 3, 9, padding=4)
+        self.shuffle = nn.PixelShuffle(2)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        x = self.head_act(self.head(lr))
+        y = x + self.trunk_norm(self.trunk(self.blocks(x)))
+        for conv, act in zip(self.upsample, self.upsample_acts, strict=True):
+            y = act(self.shuffle(conv(y)))
+        return (torch.tanh(self.tail(y)) + 1) / 2
+
+    def hyperparameters(self) -> dict[str, int]:
+        """What a model file stores beside the scale."""
+        return {"num_blocks": self.num_blocks, "width": self.width}
+
+    def inference_tensors(self) -> dict[str, np.ndarray]:
+        """The weights in inference form (see `weights.inference_form`)."""
+        state = {k: v.detach().float().cpu().numpy() for k, v in self.state_dict().items()}
+        return fold_srresnet(
+            state, scale=self.scale, num_blocks=self.num_blocks, epsilon=BATCH_NORM_EPSILON
+        )
+
+    @classmethod
+    def from_inference_tensors(
+        cls, tensors: Mapping[str, np.ndarray], *, scale: int, num_blocks: int, width: int
+    ) -> SRResNet:
+        """A network without BatchNorm that computes the same as the inference form."""
+        network = cls(scale=scale, num_blocks=num_blocks, width=width, norm="none")
+        unfolded = unfold_srresnet(tensors, scale=scale, num_blocks=num_blocks)
+        network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in unfolded.items()})
+        return network
+
+
+def _norm(width: int, momentum: float) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(width, eps=BATCH_NORM_EPSILON, momentum=momentum)

@@ -1,0 +1,202 @@
+"""Our model file: safetensors with string metadata that describes it completely.
+
+Metadata keys: `format` (`pt`, so that other tools open it), `fourfold` (format version),
+`architecture`, `scale`, `hyperparameters` (JSON), `form` (always `inference`, see
+`inference_form`), `license`, `source`, `training` (JSON) and `sha256` of the tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fourfold.errors import ModelError
+from fourfold.io.paths import atomic_path
+from fourfold.weights.graph import Graph, check_tensors
+from fourfold.weights.inference_form import build_graph
+
+FORMAT_VERSION: Final = "1"
+_STORED: Final = {"fp16": np.float16, "fp32": np.float32}
+_SAFETENSORS_NAMES: Final = {np.dtype(np.float16): "F16", np.dtype(np.float32): "F32"}
+
+
+@dataclass(frozen=True, slots=False, kw_only=True)
+class Model:
+    """A generator in its inference form, with everything needed to run and to credit it."""
+
+    name: str
+    architecture: str
+    scale: int
+    hyperparameters: Mapping[str, int]
+    tensors: Mapping[str, npt.NDArray[np.float32]]
+    license: str = "unknown"
+    source: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The network as a list of operations."""
+        return build_graph(
+            self.architecture, scale=self.scale, hyperparameters=self.hyperparameters
+        )
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of names, shapes and values (as float32), independent of how they are stored."""
+        return tensors_sha256(self.tensors)
+
+    @property
+    def num_parameters(self) -> int:
+        """Stored numbers; the rewritten tail counts its structural zeros."""
+        return sum(t.size for t in self.tensors.values())
+
+
+def tensors_sha256(tensors: Mapping[str, npt.NDArray[np.float32]]) -> str:
+    """SHA-256 over sorted names, shapes and little-endian float32 values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name], "<f4")
+        digest.update(f"{name}{list(array.shape)}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def save_model(model: Model, path: Path, *, storage: str = "fp32") -> None:
+    """Write `model` to `path` by rename; `storage` is `fp32` or `fp16` (half the size).
+
+    The same model gives the same bytes. Raises `ModelError` for weights that do not fit the
+    architecture or are not finite, and for values that overflow fp16.
+    """
+    check_tensors(model.graph, model.tensors, source=str(path))
+    with np.errstate(over="ignore"):
+        stored = {name: np.asarray(t, _STORED[storage]) for name, t in model.tensors.items()}
+    overflow = sorted(name for name, t in stored.items() if not np.isfinite(t).all())
+    if overflow:
+        raise ModelError(f"{path}: {overflow} do not fit fp16; store as fp32")
+    back = {name: t.astype(np.float32) for name, t in stored.items()}
+    metadata = {
+        "format": "pt",
+        "fourfold": FORMAT_VERSION,
+        "name": model.name,
+        "architecture": model.architecture,
+        "scale": str(model.scale),
+        "hyperparameters": json.dumps(dict(model.hyperparameters), sort_keys=True),
+        "form": "inference",
+        "license": model.license,
+        "source": model.source,
+        "training": json.dumps(dict(model.training), sort_keys=True),
+        "sha256": tensors_sha256(back),
+    }
+    with atomic_path(path) as part:
+        part.write_bytes(_serialize(stored, metadata))
+
+
+def _serialize(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+    """The safetensors layout with sorted keys.
+
+    The library's writer orders metadata by a random hash, so its files differ from run to run;
+    a file that is compared by hash must not.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    blobs: list[bytes] = []
+    offset = 0
+    for name in sorted(tensors):
+        blob = np.ascontiguousarray(tensors[name]).tobytes()
+        header[name] = {
+            "dtype": _SAFETENSORS_NAMES[tensors[name].dtype],
+            "shape": list(tensors[name].shape),
+            "data_offsets": [offset, offset + len(blob)],
+        }
+        blobs.append(blob)
+        offset += len(blob)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + b"".join(blobs)
+
+
+def load_model(path: Path) -> Model:
+    """Read a model file; `ModelError` for anything damaged, incomplete or of another kind."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError) as error:
+        raise ModelError(f"{path}: want a .safetensors model, got an unreadable file ({error})") from error
+    if "fourfold" not in metadata:
+        raise ModelError(
+            f"{path}: a .safetensors file, but not a fourfold model (no 'fourfold' metadata); "
+            "convert it with `fourfold models import`"
+        )
+    if metadata["fourfold"] != FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: model format {metadata['fourfold']}, this version reads {FORMAT_VERSION}; "
+            "update fourfold"
+        )
+    try:
+        model = Model(
+            name=metadata.get("name") or path.stem,
+            architecture=metadata["architecture"],
+            scale=int(metadata["scale"]),
+            hyperparameters=json.loads(metadata["hyperparameters"]),
+            tensors={name: np.asarray(t, np.float32) for name, t in tensors.items()},
+            license=metadata.get("license", "unknown"),
+            source=metadata.get("source", ""),
+            training=json.loads(metadata.get("training", "{}")),
+        )
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{path}: incomplete model description ({error!r})") from error
+    check_tensors(model.graph, model.tensors, source=str(path))
+    if metadata.get("sha256") != model.sha256:
+        raise ModelError(f"{path}: weights do not match their SHA-256; the file is damaged, get it again")
+    return model
+
+
+def blend_models(faithful: Model, detailed: Model, *, texture: float) -> Model:
+    """Weights `(1 - texture) * faithful + texture * detailed`; 0 and 1 return the models themselves.
+
+    Network interpolation in weight space (Wang et al. 2019, DNI); it works because the second
+    network was trained from the first. `ModelError` when their architectures differ.
+    """
+    if not 0 <= texture <= 1:
+        raise ModelError(f"texture: want 0 (faithful) to 1 (most detail), got {texture}")
+    first, second = faithful, detailed
+    same = (first.architecture, first.scale, dict(first.hyperparameters)) == (
+        second.architecture,
+        second.scale,
+        dict(second.hyperparameters),
+    )
+    if not same:
+        raise ModelError(
+            f"cannot blend {first.name} ({first.architecture} x{first.scale} "
+            f"{dict(first.hyperparameters)}) with {second.name} ({second.architecture} "
+            f"x{second.scale} {dict(second.hyperparameters)}): want two networks of one shape"
+        )
+    if texture in (0, 1):
+        return second if texture else first
+    weight = np.float32(texture)
+    tensors = {
+        name: (1 - weight) * first.tensors[name] + weight * second.tensors[name]
+        for name in first.tensors
+    }
+    licenses = sorted({first.license, second.license})
+    return Model(
+        name=f"{first.name}+{second.name}@{texture:g}",
+        architecture=first.architecture,
+        scale=first.scale,
+        hyperparameters=first.hyperparameters,
+        tensors=tensors,
+        license=" AND ".join(licenses),
+        source=f"blend of {first.sha256} and {second.sha256}",
+        training={"blend": {"faithful": first.name, "detailed": second.name, "texture": texture}},
+    )

@@ -1,0 +1,156 @@
+"""Keras `.h5` generators of the SRResNet architecture to training-form tensors.
+
+Layer names carry a creation number (`conv2d`, `conv2d_1`, ...), which may start anywhere when the
+process had built other models before; only their order counts, so layers are sorted by number.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fourfold.errors import MissingExtra, ModelError
+from fourfold.weights.inference_form import SCALES, num_doublings
+
+Array = npt.NDArray[np.float32]
+
+KERAS_EPSILON: Final = 1e-3
+"""Keras BatchNormalization's default; the known `.h5` generators were trained with it."""
+
+# Layer kinds by the variables they hold, so that renamed layers are found too.
+_KINDS: Final = {
+    frozenset({"kernel", "bias"}): "conv",
+    frozenset({"gamma", "beta", "moving_mean", "moving_variance"}): "norm",
+    frozenset({"alpha"}): "prelu",
+}
+
+
+def read_keras_layers(path: Path) -> dict[str, list[tuple[str, dict[str, Array]]]]:
+    """Layers with weights of an `.h5` file by kind (`conv`, `norm`, `prelu`), in creation order.
+
+    Raises `ModelError` for a file that is not Keras weights or holds a layer of another kind.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtra("reading Keras .h5 weights", "train") from error
+    try:
+        with h5py.File(path, "r") as file:
+            group = file["model_weights"] if "model_weights" in file else file
+            layers = {name: _variables(group[name]) for name in group}
+    except OSError as error:
+        raise ModelError(f"{path}: want a Keras .h5 file, got an unreadable one ({error})") from error
+    found: dict[str, list[tuple[str, dict[str, Array]]]] = {"conv": [], "norm": [], "prelu": []}
+    for name, variables in sorted(layers.items(), key=lambda item: _creation_number(item[0])):
+        if not variables:
+            continue
+        kind = _KINDS.get(frozenset(variables))
+        if kind is None:
+            raise ModelError(
+                f"{path}: layer {name!r} holds {sorted(variables)}; an SRResNet has only "
+                "convolutions with bias, BatchNorm and PReLU"
+            )
+        found[kind].append((name, variables))
+    return found
+
+
+def _variables(group: Any) -> dict[str, Array]:
+    """All arrays below a layer's group by short name (`kernel:0` is `kernel`)."""
+    found: dict[str, Array] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if hasattr(item, "shape"):
+            found[name.rsplit("/", 1)[-1].split(":")[0]] = np.asarray(item, np.float32)
+
+    if hasattr(group, "visititems"):
+        group.visititems(visit)
+    return found
+
+
+def _creation_number(name: str) -> tuple[int, str]:
+    match = re.search(r"_(\d+)$", name)
+    return (int(match[1]) if match else 0, name)
+
+
+def srresnet_from_keras(path: Path) -> tuple[dict[str, Array], dict[str, int]]:
+    """Training-form tensors and `{scale, num_blocks, width}` of a Keras SRResNet generator.
+
+    Depth, width and scale are read off the layers. `ModelError` names what is missing or left over.
+    """
+    layers = read_keras_layers(path)
+    convs, norms, prelus = layers["conv"], layers["norm"], layers["prelu"]
+    # n blocks, d doublings: 2n + 3 + d convs, 2n + 1 norms, n + 1 + d PReLUs.
+    num_blocks, odd = divmod(len(norms) - 1, 2)
+    doublings = len(prelus) - num_blocks - 1
+    wanted_convs = 2 * num_blocks + 3 + doublings
+    if odd or num_blocks < 1 or len(convs) != wanted_convs or not 1 <= doublings <= 3:
+        raise ModelError(
+            f"{path}: want an SRResNet generator (2n+3+d convolutions, 2n+1 BatchNorms, n+1+d "
+            f"PReLUs for n blocks and d = 1, 2 or 3 doublings), got {len(convs)} convolutions, "
+            f"{len(norms)} BatchNorms, {len(prelus)} PReLUs; last layers "
+            f"{[layer[-1][0] for layer in (convs, norms, prelus) if layer]}"
+        )
+    scale = SCALES[doublings - 1]
+    width = convs[0][1]["kernel"].shape[-1]
+    plan = _layer_plan(num_blocks=num_blocks, scale=scale, width=width)
+    tensors: dict[str, Array] = {}
+    for (name, variables), (target, shape, shuffled) in zip(convs, plan, strict=True):
+        kernel, bias = variables["kernel"], variables["bias"]
+        if kernel.shape != shape:
+            raise ModelError(
+                f"{path}: layer {name!r} ({target}): want kernel {shape}, got {kernel.shape}"
+            )
+        weight = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+        if shuffled:
+            order = _depth_to_space_order(kernel.shape[-1])
+            weight, bias = weight[order], bias[order]
+        tensors[f"{target}.weight"], tensors[f"{target}.bias"] = weight, bias
+    norm_targets = [f"blocks.{i}.norm{k}" for i in range(num_blocks) for k in (1, 2)]
+    for (name, variables), target in zip(norms, [*norm_targets, "trunk_norm"], strict=True):
+        names = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean"}
+        names["running_var"] = "moving_variance"
+        for ours, theirs in names.items():
+            _check_width(path, name, variables[theirs], width)
+            tensors[f"{target}.{ours}"] = variables[theirs]
+    prelu_targets = [
+        "head_act",
+        *(f"blocks.{i}.act" for i in range(num_blocks)),
+        *(f"upsample_acts.{j}" for j in range(doublings)),
+    ]
+    for (name, variables), target in zip(prelus, prelu_targets, strict=True):
+        slope = variables["alpha"]
+        if slope.size != slope.shape[-1]:
+            raise ModelError(
+                f"{path}: layer {name!r}: want one slope per channel (shared_axes=[1, 2]), "
+                f"got {slope.shape}, which fixes the picture size"
+            )
+        _check_width(path, name, slope.reshape(-1), width)
+        tensors[f"{target}.weight"] = slope.reshape(-1)
+    return tensors, {"scale": scale, "num_blocks": num_blocks, "width": width}
+
+
+def _check_width(path: Path, name: str, values: Array, width: int) -> None:
+    if values.shape != (width,):
+        raise ModelError(f"{path}: layer {name!r}: want ({width},), got {values.shape}")
+
+
+def _layer_plan(
+    *, num_blocks: int, scale: int, width: int
+) -> list[tuple[str, tuple[int, int, int, int], bool]]:
+    """(our name, Keras kernel shape, followed by depth_to_space) of each convolution in order."""
+    body = (3, 3, width, width)
+    plan = [("head", (9, 9, 3, width), False)]
+    plan += [(f"blocks.{i}.conv{k}", body, False) for i in range(num_blocks) for k in (1, 2)]
+    plan.append(("trunk", body, False))
+    plan += [(f"upsample.{j}", (3, 3, width, 4 * width), True) for j in range(num_doublings(scale))]
+    plan.append(("tail", (9, 9, width, 3), False))
+    return plan
+
+
+def _depth_to_space_order(channels: int) -> npt.NDArray[np.intp]:
+    """Where pixel_shuffle's channel (channel, row, column) stands in TensorFlow's (row, column, channel)."""
+    return np.arange(channels).reshape(2, 2, channels // 4).transpose(2, 0, 1).reshape(-1)

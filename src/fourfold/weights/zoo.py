@@ -1,0 +1,46 @@
+"""Names people type to models: bundled ones, files, training runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from fourfold.errors import ModelNotFound
+from fourfold.weights.format import Model, load_model
+
+BUNDLED_DIR: Final = Path(__file__).parent.parent / "bundled"
+DEFAULT_MODEL: Final = "srgan-x4"
+BUNDLED: Final = ("srgan-x4", "srresnet-x4")
+
+TEXTURE_ENDS: Final = ("srresnet-x4", "srgan-x4")
+"""What `texture` blends: 0 is the first, 1 the second."""
+
+
+def resolve_model_path(name: str | Path) -> Path:
+    """The file behind a bundled name, a model file or a training run folder.
+
+    Raises `ModelNotFound` naming what exists.
+    """
+    text = str(name)
+    if text in BUNDLED:
+        return BUNDLED_DIR / f"{text}.safetensors"
+    path = Path(name)
+    if path.is_dir():
+        inside = path / "model.safetensors"
+        if inside.is_file():
+            return inside
+        raise ModelNotFound(
+            f"{path}: want a training run with model.safetensors, found none; "
+            "training writes it with the first validation"
+        )
+    if path.is_file():
+        return path
+    raise ModelNotFound(
+        f"{text}: no such model; want {', '.join(BUNDLED)}, a .safetensors or .onnx file, "
+        "or a training run folder"
+    )
+
+
+def get_model(name: str | Path = DEFAULT_MODEL) -> Model:
+    """Load a model by bundled name, file or run folder (not `.onnx`, which has no tensors to read)."""
+    return load_model(resolve_model_path(name))
