@@ -137,7 +137,7 @@ def srresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
         Tanh(("tail.rgb",), "tail.tanh"),
         Affine(("tail.tanh",), "sr", 0.5, 0.5),  # tanh's [-1, 1] to [0, 1]
     ]
-    return Graph("lr", "sr", tuple(nodes))
+    return Graph(("lr",), ("sr",), tuple(nodes))
 
 
 def msrresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
@@ -170,7 +170,7 @@ def msrresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
         Bilinear(("lr",), "base", scale),
         Add(("residual", "base"), "sr"),
     ]
-    return Graph("lr", "sr", tuple(nodes))
+    return Graph(("lr",), ("sr",), tuple(nodes))
 
 
 GRAPHS: Final[Mapping[str, Callable[..., Graph]]] = {
