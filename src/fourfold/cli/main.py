@@ -9,6 +9,7 @@ import typer
 from click.exceptions import Abort, ClickException, Exit
 
 from fourfold._version import __version__
+from fourfold.cli import bench, doctor, models, upscale
 from fourfold.errors import FourfoldError
 
 app = typer.Typer(
@@ -34,6 +35,12 @@ def _root(
     ),
 ) -> None:
     """Make photographs, folders and films larger with SRGAN; train and score it."""
+
+
+app.command()(upscale.upscale)
+app.add_typer(models.app, name="models")
+app.command()(bench.bench)
+app.command()(doctor.doctor)
 
 
 def main() -> NoReturn:

@@ -99,5 +99,3 @@ def _foreign_network(path: Path) -> Network:
         parts=(whole,),
         flops_per_pixel=0,
     )
-
-

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from fourfold.engine.bf16 import split_bf16, split_input
 from fourfold.engine.backend import Program, Tensor4, runtime_error
+from fourfold.engine.bf16 import split_bf16, split_input
 from fourfold.errors import BackendError, UsageError
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,9 @@ class OpenVinoBackend:
 
     def __init__(self, program: Program, *, device: str, precision: str) -> None:
         if device != "cpu":
-            raise UsageError(f"--backend openvino: want --device cpu, got {device}; try --backend torch")
+            raise UsageError(
+                f"--backend openvino: want --device cpu, got {device}; try --backend torch"
+            )
         if precision not in cpu_precisions():
             raise UsageError(
                 f"--precision {precision}: this CPU offers {', '.join(cpu_precisions())} in OpenVINO"

@@ -25,7 +25,9 @@ class TorchBackend:
         if program.graph is None:
             raise UsageError("--backend torch: .onnx files run on openvino or onnxruntime only")
         if device == "cuda" and not torch.cuda.is_available():
-            raise UsageError("--device cuda: torch finds no CUDA device here; see `fourfold doctor`")
+            raise UsageError(
+                "--device cuda: torch finds no CUDA device here; see `fourfold doctor`"
+            )
         if device == "mps" and not torch.backends.mps.is_available():
             raise UsageError("--device mps: torch finds no Apple GPU here; see `fourfold doctor`")
         self.device, self.precision = device, precision
@@ -79,14 +81,16 @@ def run_graph(graph: Graph, tensors: dict[str, Any], inputs: list[Any]) -> list[
 
 
 def _apply(node: Node, tensors: dict[str, Any], inputs: list[Any]) -> Any:
-    import torch.nn.functional as F  # noqa: N812
+    import torch.nn.functional as F
     from torch import Tensor
 
     x: Tensor = inputs[0]
     match node:
         case Conv(name=name):
             weight = tensors[f"{name}.weight"]
-            return F.conv2d(x.to(weight.dtype), weight, tensors[f"{name}.bias"], padding=weight.shape[2] // 2)
+            return F.conv2d(
+                x.to(weight.dtype), weight, tensors[f"{name}.bias"], padding=weight.shape[2] // 2
+            )
         case PRelu(name=name):
             slope = tensors[f"{name}.slope"]
             return F.prelu(x.to(slope.dtype), slope)

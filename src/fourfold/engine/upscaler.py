@@ -200,7 +200,9 @@ class Upscaler:
             return self._infer_halves(lr, kept)
         if not np.isfinite(sr).all():
             if precision == "fp32":
-                raise BackendError(f"{self.network.name} gives NaN or infinity; its weights are unusable")
+                raise BackendError(
+                    f"{self.network.name} gives NaN or infinity; its weights are unusable"
+                )
             logger.warning("%s overflows in %s; once more in fp32", self.network.name, precision)
             sr = self._run(lr_nchw, kept, "fp32")
         return sr[0].transpose(1, 2, 0)

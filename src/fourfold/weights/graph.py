@@ -182,7 +182,9 @@ class Graph:
         read = {name for n in nodes for name in n.inputs} - set(made)
         inputs = tuple(sorted(read))
         needed = self._crossing(stop) | set(self.outputs)
-        channels = tuple(dict(zip(self.inputs, self.channels, strict=True)).get(n, 0) for n in inputs)
+        channels = tuple(
+            dict(zip(self.inputs, self.channels, strict=True)).get(n, 0) for n in inputs
+        )
         return Graph(inputs, tuple(name for name in made if name in needed), nodes, channels)
 
 

@@ -48,7 +48,14 @@ def num_doublings(scale: int) -> int:
 
 
 def fold_batch_norm(
-    weight: Array, bias: Array, gamma: Array, beta: Array, mean: Array, var: Array, *, epsilon: float
+    weight: Array,
+    bias: Array,
+    gamma: Array,
+    beta: Array,
+    mean: Array,
+    var: Array,
+    *,
+    epsilon: float,
 ) -> tuple[Array, Array]:
     """Weight and bias of the one convolution that equals conv followed by BatchNorm at inference."""
     factor = gamma.astype(np.float64) / np.sqrt(var.astype(np.float64) + epsilon)
@@ -238,7 +245,9 @@ def fold_srresnet(
     return folded
 
 
-def unfold_srresnet(tensors: Mapping[str, Array], *, scale: int, num_blocks: int) -> dict[str, Array]:
+def unfold_srresnet(
+    tensors: Mapping[str, Array], *, scale: int, num_blocks: int
+) -> dict[str, Array]:
     """Training-form tensors (without BatchNorm) that compute the same as inference-form ones."""
     unfolded: dict[str, Array] = {}
     for name in ("head", "trunk", *(f"upsample.{j}" for j in range(num_doublings(scale)))):

@@ -116,7 +116,10 @@ def _node(
             factor = constant(f"{output}.scale", np.array(scale))
             shift = constant(f"{output}.offset", np.array(offset))
             scaled = f"{output}.scaled"
-            return [make("Mul", [*inputs, factor], [scaled]), make("Add", [scaled, shift], [output])], constants
+            return [
+                make("Mul", [*inputs, factor], [scaled]),
+                make("Add", [scaled, shift], [output]),
+            ], constants
         case _:
             raise AssertionError(f"no ONNX form of {type(node).__name__}")
     return [proto], constants
