@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 from rich.console import Console
@@ -103,7 +103,7 @@ def upscale(
     return 1 if failed else 0
 
 
-def _parse_tile(text: str) -> int | str:
+def _parse_tile(text: str) -> int | Literal["auto"]:
     if text in ("auto", "0"):  # Real-ESRGAN's 0 means no tiling of one's own
         return "auto"
     if not text.isdecimal():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,7 +25,7 @@ _WRITABLE: Final = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif"}
 class OutputSettings:
     """Size, format and name of the results."""
 
-    size: TargetSize = TargetSize()
+    size: TargetSize = field(default_factory=TargetSize)
     ext: str = "auto"
     """`auto` keeps the input's format where it can hold the result, else PNG."""
     quality: int | None = None

@@ -205,7 +205,8 @@ class Upscaler:
                 )
             logger.warning("%s overflows in %s; once more in fp32", self.network.name, precision)
             sr = self._run(lr_nchw, kept, "fp32")
-        return sr[0].transpose(1, 2, 0)
+        image: Image = sr[0].transpose(1, 2, 0)
+        return image
 
     def _infer_halves(self, lr: Image, kept: Box) -> Image:
         side = max(kept.height, kept.width) // 2

@@ -26,7 +26,8 @@ _ROWS_PER_BLOCK: Final = 64
 
 
 def _box(x: Weights) -> Weights:
-    return ((x >= -0.5) & (x < 0.5)).astype(np.float64)
+    inside: Weights = ((x >= -0.5) & (x < 0.5)).astype(np.float64)
+    return inside
 
 
 def _triangle(x: Weights) -> Weights:
@@ -43,7 +44,8 @@ def _cubic(x: Weights) -> Weights:
 
 def _lanczos(lobes: int) -> Callable[[Weights], Weights]:
     def kernel(x: Weights) -> Weights:
-        return np.sinc(x) * np.sinc(x / lobes) * (np.abs(x) < lobes)
+        inside = np.abs(x) < lobes
+        return np.where(inside, np.sinc(x) * np.sinc(x / lobes), 0.0)
 
     return kernel
 

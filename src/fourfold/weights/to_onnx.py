@@ -112,8 +112,8 @@ def _node(
                 mode="linear",
                 coordinate_transformation_mode="half_pixel",
             )
-        case Affine(scale=scale, offset=offset):
-            factor = constant(f"{output}.scale", np.array(scale))
+        case Affine(scale=gain, offset=offset):
+            factor = constant(f"{output}.scale", np.array(gain))
             shift = constant(f"{output}.offset", np.array(offset))
             scaled = f"{output}.scaled"
             return [
