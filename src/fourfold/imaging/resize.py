@@ -39,7 +39,8 @@ def _box(x: Weights) -> Weights:
 
 
 def _triangle(x: Weights) -> Weights:
-    return np.maximum(1 - np.abs(x), 0)
+    rising: Weights = np.maximum(1 - np.abs(x), 0)
+    return rising
 
 
 def _cubic(x: Weights) -> Weights:
