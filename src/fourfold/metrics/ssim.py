@@ -20,8 +20,8 @@ WINDOW: Final = 11
 SIGMA: Final = 1.5
 K1: Final = 0.01
 K2: Final = 0.03
-_BLOCK: Final = 48
-"""Outputs per matrix product: the band of 11 fills a fifth of it, and the product is BLAS."""
+_BLOCK: Final = 16
+"""Outputs per matrix product: large enough for BLAS, small enough for one thread of it."""
 
 Plane = npt.NDArray[np.float64]
 
