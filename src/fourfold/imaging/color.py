@@ -1,4 +1,4 @@
-"""The luma that super-resolution is scored on: BT.601 with studio swing."""
+"""Luma, in the two meanings this package needs, and chroma."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import ImageContractError
+from fourfold.imaging.arrays import AnyImage, Image
+
+# ITU-R BT.601 luma of full-range R'G'B'.
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 # ITU-R BT.601 for R, G, B in [0, 1] and Y in [16, 235], with the three decimals of MATLAB's
 # rgb2ycbcr. The variant divided by 256 (65.738, 129.057, 25.064) gives other scores.
@@ -15,8 +19,19 @@ BT601_WEIGHTS: Final = (65.481, 128.553, 24.966)
 BT601_OFFSET: Final = 16.0
 
 
+def luma(image: Image) -> Image:
+    """BT.601 luma of `(..., 3)` RGB, full range; neutral pixels keep their value."""
+    return image @ _LUMA
+
+
+def is_neutral(image: AnyImage) -> bool:
+    """Whether R = G = B in every pixel of an `(H, W, 3|4)` picture."""
+    red, green, blue = (image[..., channel] for channel in range(3))
+    return bool(np.array_equal(red, green) and np.array_equal(green, blue))
+
+
 def rgb_to_y(rgb: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Luma `(H, W)` in [16, 235] of a uint8 RGB picture `(H, W, 3)`, not rounded.
+    """The luma scores are computed on, `(H, W)` in [16, 235], of a uint8 RGB picture `(H, W, 3)`, not rounded.
 
     MATLAB rounds when it is given uint8 and does not when given doubles; the scores in use today
     are computed on doubles, so this does not round either. `ImageContractError` for anything else.
@@ -34,4 +49,4 @@ def rgb_to_y(rgb: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return BT601_OFFSET + red * rgb[..., 0] + green * rgb[..., 1] + blue * rgb[..., 2]
 
 
-__all__ = ["BT601_OFFSET", "BT601_WEIGHTS", "rgb_to_y"]
+__all__ = ["BT601_OFFSET", "BT601_WEIGHTS", "is_neutral", "luma", "rgb_to_y"]
