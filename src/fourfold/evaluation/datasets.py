@@ -208,7 +208,7 @@ def _check_pair(pair: Pair, scale: int) -> None:
     if min(height - height % scale, width - width % scale) < need:
         raise DataError(
             f"{pair.hr}: {width}x{height} is too small to score at scale {scale}; "
-            f"want at least {need} pixels a side (a multiple of the scale)"
+            f"want at least {need + -need % scale} pixels a side"
         )
     if pair.lr is None:
         return
