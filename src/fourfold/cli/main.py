@@ -9,6 +9,8 @@ import typer
 from click.exceptions import Abort, ClickException, Exit
 
 from fourfold._version import __version__
+from fourfold.cli.argv import expand_several_values
+from fourfold.cli.evaluate import evaluate
 from fourfold.errors import FourfoldError
 
 app = typer.Typer(
@@ -19,6 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.command()(evaluate)
 
 
 def _print_version(wanted: bool) -> None:
@@ -44,7 +49,7 @@ def main() -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        result = app(arguments, standalone_mode=False, prog_name="fourfold")
+        result = app(expand_several_values(arguments), standalone_mode=False, prog_name="fourfold")
     except FourfoldError as error:
         _say(str(error))
         return error.exit_code

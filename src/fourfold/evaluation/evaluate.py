@@ -116,9 +116,7 @@ def _scene(
             seconds=seconds,
             megapixels=hr.shape[0] * hr.shape[1] / 1e6,
         )
-    return Scene(
-        dataset=dataset, image=pair.name, lr=lr, hr=hr, results=results, scores=scores
-    )
+    return Scene(dataset=dataset, image=pair.name, lr=lr, hr=hr, results=results, scores=scores)
 
 
 __all__ = ["Metric", "PictureScore", "Scene", "evaluate"]

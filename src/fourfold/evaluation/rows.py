@@ -15,9 +15,17 @@ from fourfold.evaluation.contestants import Contestant
 from fourfold.evaluation.datasets import Dataset
 from fourfold.evaluation.evaluate import PictureScore
 from fourfold.evaluation.published import published_rows
-from fourfold.metrics.protocol import PROTOCOL, mean_scores
+from fourfold.metrics.protocol import PROTOCOL, Scores, mean_scores
 
-INTERVAL: Final = {"method": "bootstrap over pictures", "level": 0.95, "resamples": 2000, "seed": 0}
+_LEVEL: Final = 0.95
+_RESAMPLES: Final = 2000
+_SEED: Final = 0
+INTERVAL: Final = {
+    "method": "bootstrap over pictures, percentiles",
+    "level": _LEVEL,
+    "resamples": _RESAMPLES,
+    "seed": _SEED,
+}
 _PLACES: Final = {"psnr": 4, "ssim": 5, "drift": 4, "consistency_psnr": 4}
 
 Row = dict[str, Any]
@@ -74,9 +82,9 @@ def bootstrap(values: Sequence[float]) -> list[float] | None:
     """Percentile interval of the mean, `[low, high]`; None for one picture or infinite scores."""
     if len(values) < 2 or not all(map(isfinite, values)):
         return None
-    rng = np.random.default_rng(INTERVAL["seed"])
-    drawn = rng.choice(np.asarray(values), (INTERVAL["resamples"], len(values)))
-    tail = (1 - INTERVAL["level"]) / 2
+    rng = np.random.default_rng(_SEED)
+    drawn = rng.choice(np.asarray(values), (_RESAMPLES, len(values)))
+    tail = (1 - _LEVEL) / 2
     low, high = np.quantile(drawn.mean(axis=1), [tail, 1 - tail])
     return [round(float(low), 3), round(float(high), 3)]
 
@@ -94,7 +102,7 @@ def to_csv(scored: Sequence[PictureScore]) -> str:
     further = list(scored[0].further) if scored else []
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        "dataset image model scale psnr_y ssim_y psnr_rgb ssim_rgb drift consistency_psnr".split()
+        ["dataset", "image", "model", "scale", *Scores._fields, "consistency_psnr"]
         + [*further, "seconds"]
     )
     for s in scored:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from fourfold.errors import InputError
 
 PICTURE_SUFFIXES: Final = frozenset(
-    ".png .jpg .jpeg .bmp .tif .tiff .webp .ppm .pgm .gif .jp2 .avif .heic .heif".split()
+    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif"}
+    | {".jp2", ".avif", ".heic", ".heif"}
 )
 """What counts as a picture when a folder is searched (any case)."""
 
