@@ -42,7 +42,7 @@ def evaluate(  # noqa: PLR0917 - options, which are keywords on the command line
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write the scores of each picture here.")] = None,
     scale: Annotated[
-        int | None, typer.Option("-s", "--scale", min=1, help="Of `-n bicubic`; models have theirs.")
+        int | None, typer.Option("-s", "--scale", min=1, help="For `-n bicubic` alone.")
     ] = None,
     no_consistency: Annotated[
         bool, typer.Option("--no-consistency", help="Score the network alone: no back-projection.")

@@ -28,6 +28,8 @@ INTERVAL: Final = {
 }
 _PLACES: Final = {"psnr": 4, "ssim": 5, "drift": 4, "consistency_psnr": 4}
 
+_CSV_KEYS: Final = ("dataset", "image", "model", "scale")
+
 Row = dict[str, Any]
 
 
@@ -102,8 +104,7 @@ def to_csv(scored: Sequence[PictureScore]) -> str:
     further = list(scored[0].further) if scored else []
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        ["dataset", "image", "model", "scale", *Scores._fields, "consistency_psnr"]
-        + [*further, "seconds"]
+        (*_CSV_KEYS, *Scores._fields, "consistency_psnr", *further, "seconds"),
     )
     for s in scored:
         kinds = ("psnr", "ssim", "psnr", "ssim", "drift")
