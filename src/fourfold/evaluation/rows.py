@@ -43,12 +43,9 @@ def build_rows(
     for dataset in datasets:
         sha256 = dataset.sha256()
         for contestant in contestants:
-            own = [
-                s
-                for s in scored
-                if (s.dataset, s.model, s.scale) == (dataset.name, contestant.name, dataset.scale)
-            ]
-            if own:
+            if contestant.scale == dataset.scale:
+                key = (dataset.name, contestant.name, dataset.scale)
+                own = [s for s in scored if (s.dataset, s.model, s.scale) == key]
                 rows.append(_row(own, contestant) | {"data_sha256": sha256})
         rows += published_rows(dataset.name, images=len(dataset.pairs), scale=dataset.scale)
     return rows

@@ -68,7 +68,8 @@ def _open(path: Path) -> Any:
 
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    return pyvips.Image.new_from_file(str(path), fail_on="truncated")
+    # libvips caches by name; a file may have been rewritten since.
+    return pyvips.Image.new_from_file(str(path), fail_on="truncated", revalidate=True)
 
 
 def _last_line(error: Any) -> str:
