@@ -9,7 +9,8 @@ import typer
 from click.exceptions import Abort, ClickException, Exit
 
 from fourfold._version import __version__
-from fourfold.cli import bench, doctor, models, upscale
+from fourfold.cli import bench, doctor, evaluate, models, upscale
+from fourfold.cli.argv import expand_several_values
 from fourfold.errors import FourfoldError
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ def _root(
 
 
 app.command()(upscale.upscale)
+app.command()(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.command()(bench.bench)
 app.command()(doctor.doctor)
@@ -51,7 +53,7 @@ def main() -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        result = app(arguments, standalone_mode=False, prog_name="fourfold")
+        result = app(expand_several_values(arguments), standalone_mode=False, prog_name="fourfold")
     except FourfoldError as error:
         _say(str(error))
         return error.exit_code

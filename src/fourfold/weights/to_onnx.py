@@ -113,11 +113,11 @@ def _node(
                 coordinate_transformation_mode="half_pixel",
             )
         case Affine(scale=gain, offset=offset):
-            factor = constant(f"{output}.scale", np.array(gain))
+            gain_name = constant(f"{output}.scale", np.array(gain))
             shift = constant(f"{output}.offset", np.array(offset))
             scaled = f"{output}.scaled"
             return [
-                make("Mul", [*inputs, factor], [scaled]),
+                make("Mul", [*inputs, gain_name], [scaled]),
                 make("Add", [scaled, shift], [output]),
             ], constants
         case _:
