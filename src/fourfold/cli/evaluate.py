@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BICUBIC = "bicubic"
 
 
-def evaluate(  # noqa: PLR0917 - options, which are keywords on the command line
+def evaluate(
     model: Annotated[
         list[str] | None,
         typer.Option(

@@ -9,8 +9,8 @@ import typer
 from click.exceptions import Abort, ClickException, Exit
 
 from fourfold._version import __version__
+from fourfold.cli import bench, doctor, evaluate, models, upscale
 from fourfold.cli.argv import expand_several_values
-from fourfold.cli.evaluate import evaluate
 from fourfold.errors import FourfoldError
 
 app = typer.Typer(
@@ -21,9 +21,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-app.command()(evaluate)
 
 
 def _print_version(wanted: bool) -> None:
@@ -39,6 +36,13 @@ def _root(
     ),
 ) -> None:
     """Make photographs, folders and films larger with SRGAN; train and score it."""
+
+
+app.command()(upscale.upscale)
+app.command()(evaluate.evaluate)
+app.add_typer(models.app, name="models")
+app.command()(bench.bench)
+app.command()(doctor.doctor)
 
 
 def main() -> NoReturn:
