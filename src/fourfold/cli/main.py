@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -14,7 +14,9 @@ from fourfold.errors import FourfoldError
 
 # Recent versions of Typer carry click inside, older ones depend on it; the common ancestor of the
 # errors of usage is reached through a name that both export.
-_CommandLineError = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+_CommandLineError: Any = next(
+    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
+)
 
 app = typer.Typer(
     name="fourfold",
@@ -63,8 +65,9 @@ def run(arguments: list[str]) -> int:
     except typer.Exit as error:
         return error.exit_code
     except _CommandLineError as error:
-        if str(error):  # empty when a bare command has just printed its help
-            _say(f"{error} (see `fourfold --help`)")
+        message = error.format_message()
+        if message:  # empty when a bare command has just printed its help
+            _say(f"{message} (see `fourfold --help`)")
         return 2
     except (typer.Abort, KeyboardInterrupt):
         _say("interrupted; finished outputs are kept, the same command continues")
