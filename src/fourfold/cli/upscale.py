@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fourfold.cli.upscale_video import is_video, upscale_videos, video_settings
 from fourfold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +61,18 @@ def upscale(
     ),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace results that exist."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object per input on stdout."),
+    codec: str = typer.Option("auto", help="Films: auto, h264, hevc, av1, ffv1 or prores."),
+    crf: float | None = typer.Option(None, help="Films: quality, lower is better (h264: 18)."),
+    preset: str | None = typer.Option(None, help="Films: the encoder's speed (h264: medium)."),
+    start: str | None = typer.Option(None, help="Films: begin here, seconds or H:MM:SS."),
+    end: str | None = typer.Option(None, help="Films: end here, seconds or H:MM:SS."),
+    frames: int | None = typer.Option(None, help="Films: no more frames than these."),
+    preview: bool = typer.Option(
+        False, "--preview", help="Films: 3 seconds, bicubic on the left, the result on the right."
+    ),
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="Films: say what would be written and how long it would take."
+    ),
 ) -> int:
     """Make pictures larger; existing results are skipped, so the same command continues."""
     from fourfold.engine.pipeline import STDIO, OutputSettings, upscale_files
@@ -78,7 +91,21 @@ def upscale(
         overwrite=overwrite,
         max_pixels=max_pixels,
     )
-    found = find_inputs(names, recursive=recursive)
+    films = video_settings(
+        settings.size,
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        start=start,
+        end=end,
+        frames=frames,
+        preview=preview,
+        suffix=suffix,
+        overwrite=overwrite,
+    )
+    everything = find_inputs(names, recursive=recursive)
+    videos = [item for item in everything if is_video(item)]
+    found = [item for item in everything if not is_video(item)]
     if out == STDIO and (len(found) != 1 or as_json):
         raise UsageError("-o -: want a single input and no --json")
     upscaler = Upscaler(
@@ -100,6 +127,17 @@ def upscale(
             failed += outcome.status == "failed"
             progress.advance(task)
             _report(outcome, as_json=as_json, quiet=out == STDIO)
+    failed += len(
+        upscale_videos(
+            videos,
+            out,
+            upscaler,
+            films,
+            dry_run=dry_run,
+            as_json=as_json,
+            single=len(everything) == 1,
+        )
+    )
     return 1 if failed else 0
 
 
