@@ -92,16 +92,7 @@ def upscale(
         max_pixels=max_pixels,
     )
     films = video_settings(
-        settings.size,
-        codec=codec,
-        crf=crf,
-        preset=preset,
-        start=start,
-        end=end,
-        frames=frames,
-        preview=preview,
-        suffix=suffix,
-        overwrite=overwrite,
+        settings.size, codec, crf, preset, start, end, frames, preview, suffix, overwrite
     )
     everything = find_inputs(names, recursive=recursive)
     videos = [item for item in everything if is_video(item)]
@@ -127,17 +118,8 @@ def upscale(
             failed += outcome.status == "failed"
             progress.advance(task)
             _report(outcome, as_json=as_json, quiet=out == STDIO)
-    failed += len(
-        upscale_videos(
-            videos,
-            out,
-            upscaler,
-            films,
-            dry_run=dry_run,
-            as_json=as_json,
-            single=len(everything) == 1,
-        )
-    )
+    options = {"dry_run": dry_run, "as_json": as_json, "single": len(everything) == 1}
+    failed += len(upscale_videos(videos, out, upscaler, films, **options))
     return 1 if failed else 0
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 def video_settings(
     size: TargetSize,
-    *,
     codec: str,
     crf: float | None,
     preset: str | None,
@@ -152,7 +151,7 @@ def _estimated(found: Found, estimate: Estimate) -> dict[str, Any]:
         "width": estimate.width,
         "height": estimate.height,
         "frames": estimate.frames,
-        "seconds": None if estimate.seconds is None else round(estimate.seconds, 1),
+        "seconds": None if estimate.seconds is None else round(estimate.seconds, 3),
         "megapixels_per_second": round(estimate.megapixels_per_second, 3),
         "notes": list(estimate.notes),
     }

@@ -170,6 +170,7 @@ def run_video(
     manifest = _manifest(plan, upscaler)
     key = fingerprint(source, manifest)
     with open_scratch(plan.output, key, manifest) as scratch:
+        discarded = _others(plan, scratch)
         files, resumed = scratch.finished()
         meter = Meter(
             pixels=plan.result_pixels,
@@ -199,7 +200,7 @@ def run_video(
         resumed=resumed,
         repeated=rendered.repeated,
         seconds=time.perf_counter() - started,
-        notes=(*_notes(plan), *_moved(rendered), *notes),
+        notes=(*_notes(plan), *discarded, *_moved(rendered), *notes),
         damage=_damage(plan, rendered),
     )
 
@@ -273,10 +274,14 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     notes = [] if plan.suffix_note is None else [plan.suffix_note]
     if plan.info.interlaced:
         notes.append("interlaced: deinterlaced with bwdif, one picture a frame")
-    others = [path.name for path in leftovers(plan.output)]
-    if len(others) > 1:
-        notes.append(f"{len(others) - 1} folders of unfinished work with other settings are there")
     return tuple(notes)
+
+
+def _others(plan: Plan, scratch: Scratch) -> list[str]:
+    """Says that work with other settings goes when this is finished; until then it stays."""
+    if all(folder == scratch.folder for folder in leftovers(plan.output)):
+        return []
+    return ["unfinished work with other settings is removed"]
 
 
 def _moved(rendered: Rendered) -> list[str]:
