@@ -198,7 +198,8 @@ def _container(info: VideoInfo, codec: str, output: Path | None) -> tuple[str, s
     for suffix in able:
         if everything_fits(info, FORMATS[suffix]):
             return suffix, f"written as {suffix}, since {own or 'this kind'} is only read"
-    return able[-1], f"written as {able[-1]}, since {own or 'this kind'} is only read"
+    # Matroska holds nearly everything, and every codec of ours.
+    return ".mkv", f"written as .mkv, since {own or 'this kind'} is only read"
 
 
 __all__ = ["PREVIEW_SECONDS", "Plan", "VideoSettings", "make_plan", "parse_time", "target_size"]

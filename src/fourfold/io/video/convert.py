@@ -12,6 +12,8 @@ from fourfold.io.video.pyav import load_av
 _TEXT: Final = frozenset({"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"})
 _SUBTITLES: Final = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 _SOUND: Final = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus"}
+_LAYOUTS: Final = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+"""For sources that state a number of channels only."""
 _SOUND_BITS: Final = 256_000
 """Bits a second for sound that must be encoded anew: hardly to be told from the original."""
 
@@ -67,7 +69,10 @@ class _Sound(Converter):
         self._decoder = source.codec_context
         name = _SOUND[out.format.name]
         rate = 48_000 if name == "libopus" else source.rate
-        stream = out.add_stream(name, rate=rate, layout=source.layout.name)
+        channels = source.layout.nb_channels
+        named = not source.layout.name[:1].isdigit() or "." in source.layout.name
+        layout = source.layout.name if named else _LAYOUTS.get(channels, "stereo")
+        stream = out.add_stream(name, rate=rate, layout=layout)
         if name != "flac":
             stream.bit_rate = _SOUND_BITS
         super().__init__(stream)
