@@ -1,10 +1,27 @@
 """fourfold: SRGAN super-resolution that trains, scores, ships and upscales.
 
-`Upscaler` turns arrays into larger arrays; the `fourfold` command does the rest.
+`Upscaler` turns arrays into larger arrays; the `fourfold` command does the rest. Names load on
+first use, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from fourfold._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from fourfold.engine.upscaler import Upscaler
+
+_HOMES = {"Upscaler": "fourfold.engine.upscaler"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fourfold' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+__all__ = ["Upscaler", "__version__"]

@@ -1,0 +1,75 @@
+"""The one seam to a runtime: arrays in, arrays out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fourfold.weights.graph import Graph, Tensors
+
+Tensor4 = npt.NDArray[np.float32]
+"""float32 `(N, C, H, W)`."""
+
+BackendName = Literal["openvino", "onnxruntime", "torch"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a backend compiles: a graph with its tensors, or a foreign ONNX file."""
+
+    graph: Graph | None
+    tensors: Tensors
+    onnx_bytes: bytes | None = None
+
+    def to_onnx(self) -> bytes:
+        """The program as ONNX, NCHW float32, dynamic height and width."""
+        if self.onnx_bytes is not None:
+            return self.onnx_bytes
+        from fourfold.weights.to_onnx import build_onnx
+
+        assert self.graph is not None
+        model: bytes = build_onnx(self.graph, self.tensors).SerializeToString()
+        return model
+
+    def sha256(self) -> str:
+        """Identity of the program, for caches."""
+        return hashlib.sha256(self.to_onnx()).hexdigest()
+
+
+class Backend(Protocol):
+    """Runs one program on one device. Knows arrays, not images, files or tiles.
+
+    Safe to call from several threads; calls may queue.
+    """
+
+    name: str
+    device: str
+    precision: str
+
+    def run(self, x_nchw: Tensor4) -> Tensor4:
+        """The program's output; raises `BackendOutOfMemory` when the window does not fit."""
+
+
+Opener = Callable[..., Backend]
+"""`open_*(program, *, device, precision) -> Backend` of each backend module."""
+
+
+def looks_like_out_of_memory(error: BaseException) -> bool:
+    """Whether a runtime's exception reports exhausted memory; runtimes have no common type."""
+    text = str(error).lower()
+    marks = ("out of memory", "bad_alloc", "bad allocation", "failed to allocate", "not enough memory")
+    return isinstance(error, MemoryError) or any(mark in text for mark in marks)
+
+
+def optional_module(name: str) -> Any | None:
+    """Import an optional package, or None when it is not installed."""
+    import importlib
+    import importlib.util
+
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None

@@ -1,0 +1,57 @@
+"""How large a tile may be for a given amount of memory."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from fourfold.engine.network import Network
+from fourfold.errors import UsageError
+
+_PROCESS: Final = 330_000_000
+"""Resident bytes before the first pixel: interpreter, runtime, compiled networks, libvips."""
+
+_BYTES_PER_WINDOW_PIXEL: Final = 1800
+_BYTES_PER_KEPT_PIXEL_X16: Final = 900
+"""Measured peaks of a SRResNet tile in LR pixels: trunk and features over the window (64 channels
+in several copies), result and its back-projection over the kept part (per 16 result pixels)."""
+
+_LARGEST: Final = 768
+_SMALLEST: Final = 64
+
+
+def parse_memory(text: str | int) -> int:
+    """Bytes of `1GB`, `800M`, `1.5GiB` or a number; `UsageError` otherwise.
+
+    >>> parse_memory("1GB"), parse_memory("1GiB"), parse_memory("800m")
+    (1000000000, 1073741824, 800000000)
+    """
+    match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?)(I?)B?\s*", str(text).upper())
+    try:
+        if match is None:
+            raise ValueError(text)
+        base = 1024 if match[3] else 1000
+        power = "KMGT".find(match[2]) + 1 if match[2] else 0
+        size = int(float(match[1]) * base**power)
+    except ValueError:
+        raise UsageError(f"--max-memory: want a size such as 1GB or 800MB, got {text!r}") from None
+    if size < 1:
+        raise UsageError(f"--max-memory: want more than 0, got {text!r}")
+    return size
+
+
+def plan_tile(network: Network, *, height: int, width: int, halo: int, budget: int) -> int:
+    """Side of the largest tile that should keep the process under `budget` bytes."""
+    room = budget - _PROCESS
+    per_kept = _BYTES_PER_KEPT_PIXEL_X16 * network.scale**2 / 16
+    tile = _LARGEST
+    while tile > _SMALLEST:
+        kept = min(tile, height) * min(tile, width)
+        window = min(tile + 2 * halo, height) * min(tile + 2 * halo, width)
+        if window * _BYTES_PER_WINDOW_PIXEL + kept * per_kept <= room:
+            break
+        tile -= 32
+    return tile
+
+
+__all__ = ["parse_memory", "plan_tile"]

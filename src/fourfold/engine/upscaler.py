@@ -1,0 +1,249 @@
+"""Arrays in, larger arrays out: tiles, transparency, grey, consistency and self-ensemble.
+
+The order of work for each tile is fixed: network (averaged over 8 flips and turns with `tta`),
+back-projection, clipping. Every step is local, so a tile with enough context around it equals the
+same part of the whole picture.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from fourfold.engine.backend import Backend, Tensor4
+from fourfold.engine.memory import parse_memory, plan_tile
+from fourfold.engine.network import Network, Stage, load_network
+from fourfold.engine.select import Choice, choose, open_backend
+from fourfold.engine.tiles import Box, plan_tiles
+from fourfold.errors import BackendError, BackendOutOfMemory, UsageError
+from fourfold.imaging.alpha import FILL_HALO, extend_colour, keep_plateaus
+from fourfold.imaging.arrays import AnyImage, Image, check_picture, from_float, to_float
+from fourfold.imaging.color import is_neutral, luma
+from fourfold.imaging.consistency import CONSISTENCY_HALO, back_project
+from fourfold.imaging.turns import TURNS
+from fourfold.weights.format import Model
+from fourfold.weights.zoo import DEFAULT_MODEL
+
+logger = logging.getLogger(__name__)
+
+Read = Callable[[Box], AnyImage]
+"""Returns the pixels of a box of the source picture."""
+
+WHOLE_SIDE: Final = 256
+"""Tiles up to this side run the network in one piece: a cut saves nothing there."""
+
+UPSAMPLER_SIDE: Final = 128
+"""Side of the windows of the upsampler, whose tensors are the large ones."""
+
+_SMALLEST_TILE: Final = 16
+
+
+class Upscaler:
+    """Enlarges pictures with one network on one device. Thread-safe and reusable.
+
+    Args:
+        model: a bundled name (`srgan-x4`, `srresnet-x4`), a `.safetensors` or `.onnx` file, a
+            training run folder, or a loaded `Model`.
+        backend: `auto`, `openvino`, `onnxruntime` or `torch`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        precision: `auto`, `fp32`, `bf16` or `fp16`.
+        tile: side of the part of the LR picture that is kept from each window, or `auto`: as large
+            as `max_memory` allows. The halo around it is computed from the network.
+        texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; bundled models only.
+        tta: average the 8 flips and quarter turns; 8 times the work.
+        consistency: one back-projection step, so that the result downscaled equals the input.
+        max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it.
+
+    Raises `UsageError`, `ModelNotFound`, `ModelError` or `MissingExtra`.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Model = DEFAULT_MODEL,
+        *,
+        backend: str = "auto",
+        device: str = "auto",
+        precision: str = "auto",
+        tile: int | Literal["auto"] = "auto",
+        texture: float | None = None,
+        tta: bool = False,
+        consistency: bool = True,
+        max_memory: str | int = "1GB",
+    ) -> None:
+        if tile != "auto" and (not isinstance(tile, int) or tile < 1):
+            raise UsageError(f"--tile: want a number of LR pixels or auto, got {tile!r}")
+        self.network: Network = load_network(model, texture=texture)
+        self.choice: Choice = choose(
+            backend=backend,
+            device=device,
+            precision=precision,
+            torch_ok=self.network.whole.program.graph is not None,
+        )
+        self.scale = self.network.scale
+        self.tta, self.consistency = tta, consistency
+        self._tile, self._max_memory = tile, parse_memory(max_memory)
+        self._opened: dict[tuple[int, str], Backend] = {}
+        self._lock = threading.Lock()
+
+    def upscale(self, image: AnyImage) -> AnyImage:
+        """The picture enlarged by `scale`, in its own type and number of channels, clipped.
+
+        Args:
+            image: `(H, W)` or `(H, W, 1|2|3|4)`; uint8, uint16, or float32 in [0, 1]. Two channels
+                are grey and alpha, four are RGB and alpha, not premultiplied.
+
+        Raises `ImageContractError` for other arrays.
+        """
+        check_picture(image)
+        height, width = image.shape[:2]
+        channels = image.shape[2] if image.ndim == 3 else 1
+        pixels = image.reshape(height, width, channels)
+        # A neutral picture in RGB runs as grey: no network can tint what it never sees as colour.
+        neutral = channels >= 3 and is_neutral(pixels)
+        source = pixels[..., 2:] if neutral else pixels
+        result = np.empty((height * self.scale, width * self.scale, channels), image.dtype)
+        for box, part in self.tiles(lambda b: source[b.rows, b.columns], height, width, channels):
+            target = result[box.rows, box.columns]
+            if neutral:
+                target[..., :2] = part[..., :1]
+                target[..., 2:] = part
+            else:
+                target[...] = part
+        return result.reshape(*result.shape[:2], *image.shape[2:])
+
+    def tiles(
+        self, read: Read, height: int, width: int, channels: int
+    ) -> Iterator[tuple[Box, AnyImage]]:
+        """Enlarge a picture of any size piece by piece.
+
+        Args:
+            read: gives the pixels of a box of the source, `(h, w, channels)`, one type throughout.
+            height, width: of the source, in pixels.
+            channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+
+        Yields (box in the result, its pixels), row by row; the boxes cover the result once.
+        """
+        halo = self.network.halo
+        halo += CONSISTENCY_HALO if self.consistency else 0
+        # The plateaus of alpha look one pixel around, the fill of hidden colours 16.
+        halo += FILL_HALO + 1 if channels in (2, 4) else 0
+        tile = self._tile
+        if tile == "auto":
+            budget = self._max_memory
+            tile = plan_tile(self.network, height=height, width=width, halo=halo, budget=budget)
+        for kept, window in plan_tiles(height, width, tile=tile, halo=halo):
+            pixels = read(window)
+            sr = self._any_channels(to_float(pixels), kept.within(window))
+            yield kept.scaled(self.scale), from_float(sr, pixels.dtype)
+
+    def _any_channels(self, lr: Image, kept: Box) -> Image:
+        """The `kept` box of `lr` `(h, w, 1..4)`, enlarged, with as many channels, in [0, 1]."""
+        if lr.shape[2] in (1, 3):
+            return self._colour(lr, kept)
+        colour, alpha = lr[..., :-1], lr[..., -1]
+        sr = self._colour(extend_colour(colour, alpha), kept)
+        alpha_sr = self._alpha(alpha, kept)
+        return np.concatenate([sr, alpha_sr[..., None]], axis=2)
+
+    def _alpha(self, alpha: Image, kept: Box) -> Image:
+        """Transparency goes through the network as a grey picture, but plateaus stay exact."""
+        near = kept.grow(1, height=alpha.shape[0], width=alpha.shape[1])
+        around = alpha[near.rows, near.columns]
+        first = around[0, 0]
+        if first in (0, 1) and (around == first).all():
+            return np.full((kept.height * self.scale, kept.width * self.scale), first, np.float32)
+        alpha_sr = keep_plateaus(self._colour(alpha[..., None], near)[..., 0], around)
+        crop = kept.within(near).scaled(self.scale)
+        return alpha_sr[crop.rows, crop.columns]
+
+    def _colour(self, lr: Image, kept: Box) -> Image:
+        """Network and consistency for the `kept` box of `lr` `(h, w, 1|3)`, clipped to [0, 1]."""
+        halo = CONSISTENCY_HALO if self.consistency else 0
+        near = kept.grow(halo, height=lr.shape[0], width=lr.shape[1])
+        rgb = lr if lr.shape[2] == 3 else np.repeat(lr, 3, axis=2)
+        sr = self._ensemble(rgb, near)
+        if lr.shape[2] == 1:
+            sr = luma(sr)[..., None]
+        if self.consistency:
+            sr = back_project(sr, lr[near.rows, near.columns])
+        crop = kept.within(near).scaled(self.scale)
+        return np.clip(sr[crop.rows, crop.columns], 0, 1)
+
+    def _ensemble(self, lr: Image, kept: Box) -> Image:
+        if not self.tta:
+            return self._infer(lr, kept)
+        total = np.zeros((kept.height * self.scale, kept.width * self.scale, 3), np.float32)
+        for turn in TURNS:
+            turned = np.ascontiguousarray(turn.do(lr))
+            total += turn.undo(self._infer(turned, kept.turned(turn, *lr.shape[:2])))
+        return total / np.float32(len(TURNS))
+
+    def _infer(self, lr: Image, kept: Box) -> Image:
+        """The network's output for the `kept` box of `lr` `(h, w, 3)`.
+
+        Out of memory: halves the box and tries again. Not finite (fp16 overflows on some GPUs):
+        once more in fp32.
+        """
+        lr_nchw = np.ascontiguousarray(lr.transpose(2, 0, 1)[None])
+        precision = self.choice.precision
+        try:
+            sr = self._run(lr_nchw, kept, precision)
+        except BackendOutOfMemory:
+            return self._infer_halves(lr, kept)
+        if not np.isfinite(sr).all():
+            if precision == "fp32":
+                raise BackendError(f"{self.network.name} gives NaN or infinity; its weights are unusable")
+            logger.warning("%s overflows in %s; once more in fp32", self.network.name, precision)
+            sr = self._run(lr_nchw, kept, "fp32")
+        return sr[0].transpose(1, 2, 0)
+
+    def _infer_halves(self, lr: Image, kept: Box) -> Image:
+        side = max(kept.height, kept.width) // 2
+        if side < _SMALLEST_TILE:
+            raise BackendOutOfMemory(f"no memory even for a tile of {2 * side} pixels; free some")
+        logger.warning("out of memory; going on with tiles of %d pixels", side)
+        height, width = lr.shape[:2]
+        sr = np.empty((kept.height * self.scale, kept.width * self.scale, 3), np.float32)
+        halo = self.network.halo
+        for part, window in plan_tiles(height, width, tile=side, halo=halo, region=kept):
+            into = part.within(kept).scaled(self.scale)
+            piece = self._infer(lr[window.rows, window.columns], part.within(window))
+            sr[into.rows, into.columns] = piece
+        return sr
+
+    def _run(self, lr_nchw: Tensor4, kept: Box, precision: str) -> Tensor4:
+        """The whole network on a small box; else trunk on all of it, upsampler by windows."""
+        parts = self.network.parts
+        if parts is None or max(kept.height, kept.width) <= WHOLE_SIDE:
+            sr = self._backend(self.network.whole, precision).run(lr_nchw)
+            crop = kept.scaled(self.scale)
+            return sr[:, :, crop.rows, crop.columns]
+        trunk, upsampler = parts
+        features = self._backend(trunk, precision).run(lr_nchw)
+        backend = self._backend(upsampler, precision)
+        height, width = features.shape[2:]
+        sr = np.empty((1, 3, kept.height * self.scale, kept.width * self.scale), np.float32)
+        for part, window in plan_tiles(
+            height, width, tile=UPSAMPLER_SIDE, halo=upsampler.halo, region=kept
+        ):
+            piece = backend.run(features[:, :, window.rows, window.columns])
+            into, crop = part.within(kept).scaled(self.scale), part.within(window).scaled(self.scale)
+            sr[:, :, into.rows, into.columns] = piece[:, :, crop.rows, crop.columns]
+        return sr
+
+    def _backend(self, stage: Stage, precision: str) -> Backend:
+        """The compiled stage, opened once."""
+        with self._lock:
+            key = (id(stage), precision)
+            if key not in self._opened:
+                choice = Choice(self.choice.backend, self.choice.device, precision, "")
+                self._opened[key] = open_backend(stage.program, choice)
+            return self._opened[key]
+
+
+__all__ = ["Upscaler"]
