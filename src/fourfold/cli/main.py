@@ -9,6 +9,7 @@ import typer
 from click.exceptions import Abort, ClickException, Exit
 
 from fourfold._version import __version__
+from fourfold.cli import train
 from fourfold.errors import FourfoldError
 
 app = typer.Typer(
@@ -34,6 +35,9 @@ def _root(
     ),
 ) -> None:
     """Make photographs, folders and films larger with SRGAN; train and score it."""
+
+
+app.command("train")(train.train)
 
 
 def main() -> NoReturn:
