@@ -25,9 +25,8 @@ from platformdirs import user_cache_path
 
 from fourfold.data.pairs import Source
 from fourfold.errors import DataError, InputError, OutputError
-from fourfold.imaging.arrays import AnyImage
 from fourfold.imaging.resize import imresize
-from fourfold.io.images import read_pixels
+from fourfold.io.eight_bit import read_rgb8
 
 logger = logging.getLogger(__name__)
 
@@ -179,17 +178,9 @@ def _decode(source: Source, scale: int) -> tuple[Pixels, Pixels]:
 
 def _read_rgb(path: Path) -> Pixels:
     try:
-        pixels: AnyImage = read_pixels(path)
+        return read_rgb8(path)
     except InputError as error:
         raise DataError(str(error)) from error
-    if pixels.dtype == np.uint16:
-        pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    if pixels.dtype != np.uint8:
-        raise DataError(f"{path}: want 8 or 16 bits a channel, got {pixels.dtype}")
-    if pixels.ndim == 2 or pixels.shape[2] < 3:
-        grey = pixels if pixels.ndim == 2 else pixels[..., 0]
-        pixels = np.repeat(grey[..., None], 3, axis=2)
-    return np.ascontiguousarray(pixels[..., :3])
 
 
 __all__ = ["PairSet", "open_pairs"]

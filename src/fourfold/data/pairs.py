@@ -12,19 +12,12 @@ Layouts read (scale 4 as the example):
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from fourfold.errors import DataError
-
-logger = logging.getLogger(__name__)
-
-PICTURE_SUFFIXES: Final = frozenset(
-    ".png .jpg .jpeg .webp .bmp .tif .tiff .gif .avif .heic .jp2 .ppm .pgm".split()
-)
+from fourfold.io.eight_bit import PICTURE_SUFFIXES, find_pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +51,14 @@ def find_sources(
     if not folder.is_dir():
         raise DataError(f"{folder}: want a folder of pictures, found no such folder")
     hr_folder, lr_folder = _layout(folder, scale=scale, role=role, track=track)
-    pictures = list(_pictures(hr_folder))
+    pictures = find_pictures(hr_folder)
     if not pictures:
-        raise DataError(f"{hr_folder}: want pictures ({', '.join(_shown())}), found none")
+        raise DataError(
+            f"{hr_folder}: want pictures ({', '.join(sorted(PICTURE_SUFFIXES))}), found none"
+        )
     if lr_folder is None or made_lr:
-        return [Source(path.stem, path, None) for path in pictures]
-    partners = {path.stem: path for path in _pictures(lr_folder)}
+        return [Source(_name(path, hr_folder), path, None) for path in pictures]
+    partners = {path.stem: path for path in find_pictures(lr_folder)}
     sources = []
     for path in pictures:
         partner = partners.get(f"{path.stem}x{scale}") or partners.get(path.stem)
@@ -72,7 +67,7 @@ def find_sources(
                 f"{path}: no low-resolution partner; want {path.stem}x{scale}.png or "
                 f"{path.stem}.png in {lr_folder}"
             )
-        sources.append(Source(path.stem, path, partner))
+        sources.append(Source(_name(path, hr_folder), path, partner))
     return sources
 
 
@@ -86,12 +81,13 @@ def _layout(folder: Path, *, scale: int, role: str, track: str) -> tuple[Path, P
         (folder / upper / "GT", folder / upper / "LR"),
         (folder / f"DIV2K_{role}_HR", folder / f"DIV2K_{role}_LR_{track}" / upper),
         (folder / f"DIV2K_{role}_HR", folder / f"DIV2K_{role}_LR_{track}"),
+        (folder / f"DIV2K_{role}_HR", folder / f"DIV2K_{role}_LR_x{scale}"),  # x8 has no tracks
     ]
     if folder.name.endswith("_HR"):
         beside = folder.with_name(f"{folder.name[:-3]}_LR_{track}")
         candidates += [(folder, beside / upper), (folder, beside)]
     for hr, lr in candidates:
-        if hr.is_dir() and lr.is_dir() and any(_pictures(lr)):
+        if hr.is_dir() and lr.is_dir() and find_pictures(lr):
             return hr, lr
     for hr, _ in candidates:
         if hr.is_dir():
@@ -99,18 +95,8 @@ def _layout(folder: Path, *, scale: int, role: str, track: str) -> tuple[Path, P
     return folder, None
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not path.is_file():
-            continue
-        if path.suffix.lower() in PICTURE_SUFFIXES:
-            yield path
-        else:
-            logger.info("%s: left out, not a picture by its suffix", path)
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
 
 
-def _shown() -> list[str]:
-    return sorted(suffix[1:] for suffix in PICTURE_SUFFIXES)
-
-
-__all__ = ["PICTURE_SUFFIXES", "Source", "find_sources"]
+__all__ = ["Source", "find_sources"]

@@ -230,7 +230,7 @@ def _one_step(run: Run, batch: Batch) -> StepReport:
         for kept, buffer in statistics:
             buffer.copy_(kept)
     elif state.ema is not None:
-        state.ema.update(state.generator)
+        state.ema.update(state.generator, step=state.step)
     return report
 
 
