@@ -9,7 +9,7 @@ import typer
 from click.exceptions import Abort, ClickException, Exit
 
 from fourfold._version import __version__
-from fourfold.cli import train
+from fourfold.cli import data, train
 from fourfold.errors import FourfoldError
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ def _root(
 
 
 app.command("train")(train.train)
+app.add_typer(data.app, name="data")
 
 
 def main() -> NoReturn:

@@ -123,7 +123,7 @@ def _announced(response: Any, start: int) -> int | None:
 
 
 def _verify(download: Download, part: Path) -> None:
-    """Remove `part` and raise when it is not what was promised, so that the next call starts anew."""
+    """Raise when `part` is not what was promised, and remove it: the next call starts anew."""
     size = part.stat().st_size
     problem = None
     if download.size is not None and size != download.size:

@@ -32,12 +32,14 @@ def prelu_before_shuffle(x: Tensor, slope: Tensor) -> Tensor:
     return prelu(x, slope.repeat_interleave(4))
 
 
-def tail_before_shuffle(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`conv(pixel_shuffle(x, 2), weight)` before its own shuffle, `(N, 4C, H, W)` to `(N, 12, H, W)`.
+def tail_before_shuffle(x: Tensor, tail: nn.Conv2d) -> Tensor:
+    """`tail(pixel_shuffle(x, 2))` before a shuffle of its own: `(N, 4C, H, W)` to `(N, 12, H, W)`.
 
     The small kernel is a gather of the large one (see `weights.inference_form.rewrite_tail`), so
-    the gradient reaches `weight` `(3, C, 9, 9)` itself.
+    the gradient reaches the 9x9 weight itself.
     """
+    weight, bias = tail.weight, tail.bias
+    assert bias is not None
     out, channels, kernel, _ = weight.shape
     positions, width = tail_gather(kernel)
     index = torch.from_numpy(positions).to(weight.device)

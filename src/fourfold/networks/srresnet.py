@@ -91,10 +91,11 @@ class SRResNet(nn.Module):
         # inference uses: a training step takes a third of the time (docs/decisions/0401).
         last = len(self.upsample) - 1
         for i, (conv, act) in enumerate(zip(self.upsample, self.upsample_acts, strict=True)):
+            assert isinstance(act, PRelu)
             y = prelu_before_shuffle(conv(y), act.weight)
             if i < last:
                 y = self.shuffle(y)
-        y = self.shuffle(tail_before_shuffle(y, self.tail.weight, self.tail.bias))
+        y = self.shuffle(tail_before_shuffle(y, self.tail))
         # Leave autocast before the output: bf16 has 8 bits, coarser than an 8-bit picture.
         y = y.to(torch.promote_types(y.dtype, torch.float32))
         return (torch.tanh(y) + 1) / 2

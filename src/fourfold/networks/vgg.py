@@ -62,6 +62,9 @@ class VggFeatures(nn.Module):
                 modules += [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU(inplace=True)]
                 channels = out
         self.features = nn.Sequential(*(modules if after_relu else modules[:-1]))
+        self.means: Tensor
+        self.tv_means: Tensor
+        self.tv_stds: Tensor
         self.register_buffer("means", torch.tensor(CAFFE_MEANS_BGR).view(1, 3, 1, 1), False)
         self.register_buffer("tv_means", torch.tensor(TORCHVISION_MEANS).view(1, 3, 1, 1), False)
         self.register_buffer("tv_stds", torch.tensor(TORCHVISION_STDS).view(1, 3, 1, 1), False)
@@ -128,7 +131,7 @@ def _read_keras(path: Path, network: str) -> tuple[dict[str, np.ndarray], Prepro
     tensors: dict[str, np.ndarray] = {}
     try:
         with h5py.File(path, "r") as file:
-            group = file["model_weights"] if "model_weights" in file else file
+            group = file.get("model_weights", file)
             for name, index in _conv_positions(network).items():
                 arrays = _arrays_below(group[name]) if name in group else []
                 for array in arrays:
@@ -184,7 +187,7 @@ def _read_safetensors(
     declared = metadata.get("preprocessing")
     if declared not in (None, "caffe", "torchvision"):
         raise ModelError(f"{path}: preprocessing {declared!r}; want caffe or torchvision")
-    return tensors, declared  # type: ignore[return-value]
+    return tensors, declared
 
 
 __all__ = ["DEPTHS", "VggFeatures", "parse_layer", "read_vgg_weights"]

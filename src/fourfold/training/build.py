@@ -38,13 +38,17 @@ class Start:
 
 
 def load_start(name: str) -> Start:
-    """A generator by bundled name, model file, run folder or Keras `.h5` (which keeps its BatchNorm).
+    """A generator by bundled name, model file, run folder or Keras `.h5`.
+
+    A model file has its BatchNorm folded into the convolutions, an `.h5` keeps it.
 
     Raises `ModelNotFound` or `ModelError`; weights that are not finite are refused.
     """
     if Path(name).suffix == ".h5":
         tensors, shape = srresnet_from_keras(Path(name))
-        generator = SRResNet(**shape)
+        generator = SRResNet(
+            scale=shape["scale"], num_blocks=shape["num_blocks"], width=shape["width"]
+        )
         state = {key: torch.from_numpy(value.copy()) for key, value in tensors.items()}
         counters = {k: v for k, v in generator.state_dict().items() if k.endswith("_tracked")}
         generator.load_state_dict(state | counters)

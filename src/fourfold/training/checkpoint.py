@@ -126,7 +126,7 @@ def _checksum(tensors: dict[str, Tensor]) -> int:
     value = 0
     for name in sorted(tensors):
         value = zlib.crc32(name.encode(), value)
-        value = zlib.crc32(tensors[name].numpy().reshape(-1).view("uint8"), value)
+        value = zlib.crc32(tensors[name].reshape(-1).numpy().tobytes(), value)
     return value
 
 

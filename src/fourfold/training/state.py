@@ -112,10 +112,10 @@ def _load_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for key, value in tensors.items():
         index, _, field = key.partition(".")
-        if value.dim():
-            # Moments in their parameter's memory layout: a fused step walks both in step.
-            value = torch.empty_like(parameters[int(index)]).copy_(value)
-        state.setdefault(int(index), {})[field] = value
+        # Moments in their parameter's memory layout: a fused step walks both together.
+        like = parameters[int(index)]
+        laid = torch.empty_like(like).copy_(value) if value.dim() else value
+        state.setdefault(int(index), {})[field] = laid
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,7 +83,7 @@ def srresnet_step(
     _backward(losses.total, parameters, accelerator)
     finite = _finish(state.optimizer_g, parameters, accelerator, clip_norm)
     if finite:
-        _step(state.optimizer_g)
+        state.optimizer_g.step()
     state.optimizer_g.zero_grad()
     return StepReport(report.losses, finite)
 
@@ -128,8 +128,8 @@ def srgan_step(
     finite = _finish(state.optimizer_d, parameters_d, accelerator, clip_norm) and finite
     if finite:
         if generator_learns:
-            _step(state.optimizer_g)
-        _step(state.optimizer_d)
+            state.optimizer_g.step()
+        state.optimizer_d.step()
     state.optimizer_g.zero_grad()
     state.optimizer_d.zero_grad()
     return StepReport(report.losses, finite)
@@ -143,7 +143,11 @@ def _report(parts: dict[str, Tensor], total: Tensor, accelerator: Accelerator) -
 
 
 def _backward(
-    loss: Tensor, parameters: list[Tensor], accelerator: Accelerator, *, retain_graph: bool = False
+    loss: Tensor,
+    parameters: Sequence[Tensor],
+    accelerator: Accelerator,
+    *,
+    retain_graph: bool = False,
 ) -> None:
     """Gradients of `loss` for these parameters only, averaged over the processes."""
     accelerator.backward(loss, inputs=parameters, retain_graph=retain_graph)
@@ -151,7 +155,7 @@ def _backward(
 
 
 def _finish(
-    optimizer: Any, parameters: list[Tensor], accelerator: Accelerator, clip_norm: float
+    optimizer: Any, parameters: Sequence[Tensor], accelerator: Accelerator, clip_norm: float
 ) -> bool:
     """Clip; whether the gradients are finite. With a scaler, it looks at them itself."""
     scaled = accelerator.scaler is not None
@@ -162,10 +166,6 @@ def _finish(
     if clip_norm and (scaled or bool(torch.isfinite(norm))):
         torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
     return scaled or bool(torch.isfinite(norm))
-
-
-def _step(optimizer: Any) -> None:
-    optimizer.step()
 
 
 __all__ = [

@@ -34,7 +34,8 @@ PUBLISHED: Final = {
 def vgg_file(network: str, path: str, *, cache: Path | None = None) -> Path:
     """The file at `path`, or where `path` is empty the published one, downloaded once.
 
-    Raises `ConfigError` for a missing file; `DownloadError` says where to get it and how to pass it.
+    Raises `ConfigError` for a missing file; `DownloadError` says where to get it and how to
+    pass it.
     """
     if path:
         if not Path(path).is_file():
