@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
@@ -23,3 +25,22 @@ def bench() -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20170)
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., npt.NDArray[np.uint8]]:
+    """Draws a small RGB picture: waves, a disc and a little noise; `draw(height, width, seed)`."""
+
+    def drawn(height: int = 48, width: int = 64, seed: int = 0) -> npt.NDArray[np.uint8]:
+        rng = np.random.default_rng(seed)
+        y, x = np.mgrid[:height, :width].astype(np.float64)
+        planes = []
+        for _ in range(3):
+            angle, period, phase = rng.uniform(0, 3, 3)
+            wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) / (2 + 3 * period) + phase)
+            disc = np.hypot(y - height / 2, x - width / 2) < min(height, width) / 4
+            planes.append(128 + 70 * wave + 50 * disc)
+        noisy = np.stack(planes, axis=2) + rng.normal(0, 3, (height, width, 3))
+        return np.clip(noisy, 0, 255).astype(np.uint8)
+
+    return drawn

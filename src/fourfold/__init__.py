@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from fourfold._version import __version__
 
 if TYPE_CHECKING:
+    from fourfold.engine.pipeline import upscale_file
     from fourfold.engine.upscaler import Upscaler
 
-_HOMES = {"Upscaler": "fourfold.engine.upscaler"}
+_HOMES = {"Upscaler": "fourfold.engine.upscaler", "upscale_file": "fourfold.engine.pipeline"}
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +25,4 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
-__all__ = ["Upscaler", "__version__"]
+__all__ = ["Upscaler", "__version__", "upscale_file"]

@@ -9,7 +9,8 @@ import typer
 from click.exceptions import Abort, ClickException, Exit
 
 from fourfold._version import __version__
-from fourfold.cli import data, train
+from fourfold.cli import bench, data, doctor, evaluate, models, train, upscale
+from fourfold.cli.argv import expand_several_values
 from fourfold.errors import FourfoldError
 
 app = typer.Typer(
@@ -37,8 +38,13 @@ def _root(
     """Make photographs, folders and films larger with SRGAN; train and score it."""
 
 
-app.command("train")(train.train)
+app.command()(upscale.upscale)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
+app.command()(bench.bench)
+app.command()(doctor.doctor)
 
 
 def main() -> NoReturn:
@@ -49,7 +55,7 @@ def main() -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        result = app(arguments, standalone_mode=False, prog_name="fourfold")
+        result = app(expand_several_values(arguments), standalone_mode=False, prog_name="fourfold")
     except FourfoldError as error:
         _say(str(error))
         return error.exit_code

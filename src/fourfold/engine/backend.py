@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from fourfold.errors import BackendError, BackendOutOfMemory
 from fourfold.weights.graph import Graph, Tensors
 
 Tensor4 = npt.NDArray[np.float32]
 """float32 `(N, C, H, W)`."""
-
-BackendName = Literal["openvino", "onnxruntime", "torch"]
-Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +50,33 @@ class Backend(Protocol):
     device: str
     precision: str
 
-    def run(self, x_nchw: Tensor4) -> Tensor4:
-        """The program's output; raises `BackendOutOfMemory` when the window does not fit."""
+    def run(self, *inputs_nchw: Tensor4) -> list[Tensor4]:
+        """The program's outputs; raises `BackendOutOfMemory` when the window does not fit."""
 
 
 Opener = Callable[..., Backend]
 """`open_*(program, *, device, precision) -> Backend` of each backend module."""
 
 
-def looks_like_out_of_memory(error: BaseException) -> bool:
-    """Whether a runtime's exception reports exhausted memory; runtimes have no common type."""
+_OUT_OF_MEMORY: Final = (
+    "out of memory",
+    "bad_alloc",
+    "bad allocation",
+    "failed to allocate",
+    "not enough memory",
+)
+
+
+def runtime_error(runtime: str, error: BaseException, inputs: tuple[Tensor4, ...]) -> BackendError:
+    """Our error for a runtime's: `BackendOutOfMemory` where its text says so, else `BackendError`.
+
+    Runtimes have no common exception type for exhausted memory.
+    """
+    shapes = ", ".join(str(x.shape) for x in inputs)
     text = str(error).lower()
-    marks = ("out of memory", "bad_alloc", "bad allocation", "failed to allocate", "not enough memory")
-    return isinstance(error, MemoryError) or any(mark in text for mark in marks)
+    if isinstance(error, MemoryError) or any(mark in text for mark in _OUT_OF_MEMORY):
+        return BackendOutOfMemory(f"{runtime}: no memory for a window of {shapes}")
+    return BackendError(f"{runtime} failed on {shapes}: {error}")
 
 
 def optional_module(name: str) -> Any | None:

@@ -13,12 +13,13 @@ import numpy as np
 
 from fourfold.errors import ModelError
 
-_POINTWISE: Final = frozenset(
-    "Add Sub Mul Div Neg Abs Pow Sqrt Exp Log Min Max Clip Relu LeakyRelu PRelu Elu Selu Gelu "
-    "Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Erf Concat Split Slice Cast Identity "
-    "Dropout BatchNormalization Mish Where Sum Mean Gather Unsqueeze Squeeze Constant Shape "
-    "ConstantOfShape Floor Ceil Round".split()
-)
+_POINTWISE_NAMES: Final = """
+Add Sub Mul Div Neg Abs Pow Sqrt Exp Log Min Max Clip Relu LeakyRelu PRelu Elu Selu Gelu
+Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Erf Concat Split Slice Cast Identity
+Dropout BatchNormalization Mish Where Sum Mean Gather Unsqueeze Squeeze Constant Shape
+ConstantOfShape Floor Ceil Round
+"""
+_POINTWISE: Final = frozenset(_POINTWISE_NAMES.split())
 """Operations that read no neighbours (or handle shapes only)."""
 
 
@@ -45,7 +46,9 @@ def read_foreign_onnx(path: Path) -> ForeignModel:
         model = onnx.load(str(path))
         onnx.checker.check_model(model)
     except Exception as error:  # protobuf and onnx raise several unrelated types
-        raise ModelError(f"{path}: want an ONNX model, got an unreadable file ({_first_line(error)})") from error
+        raise ModelError(
+            f"{path}: want an ONNX model, got an unreadable file ({_first_line(error)})"
+        ) from error
     graph = model.graph
     constants = {t.name: t for t in graph.initializer}
     inputs = [i for i in graph.input if i.name not in constants]

@@ -18,6 +18,8 @@ class Stage:
     """A program that runs on windows of its own size."""
 
     program: Program
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     scale: int
     halo: int
     """Input pixels around a window that what is kept depends on."""
@@ -27,24 +29,22 @@ class Stage:
 class Network:
     """A generator ready to be compiled.
 
-    `whole` is the network in one piece. `parts`, where it can be cut, is a deep trunk and a wide
-    upsampler: the trunk wants large windows (its halo is 37 pixels), the upsampler small ones
-    (its tensors are 4 kB a pixel and more), so together they compute less twice.
+    `whole` is the network in one piece; `parts` compute the same one after another, each with a
+    small halo, so that windows fit the caches (see `Graph.split`).
     """
 
     name: str
     scale: int
     sha256: str
     whole: Stage
-    parts: tuple[Stage, Stage] | None
+    parts: tuple[Stage, ...]
     flops_per_pixel: int
     """Floating-point operations per LR pixel; 0 when unknown."""
 
     @property
     def halo(self) -> int:
         """Context that covers the network run in one piece and run in parts."""
-        in_parts = sum(stage.halo for stage in self.parts) if self.parts else 0
-        return max(self.whole.halo, in_parts)
+        return max(self.whole.halo, sum(stage.halo for stage in self.parts))
 
 
 def load_network(model: str | Path | Model, *, texture: float | None = None) -> Network:
@@ -76,29 +76,26 @@ def network_of(model: Model) -> Network:
 
     def stage(part: Graph) -> Stage:
         own = {name: tensors[name] for name in part.tensor_names()}
-        return Stage(Program(part, own), part.scale, part.halo(own))
+        return Stage(Program(part, own), part.inputs, part.outputs, part.scale, part.halo(own))
 
-    cut = graph.split()
     return Network(
         name=model.name,
         scale=model.scale,
         sha256=model.sha256,
         whole=stage(graph),
-        parts=(stage(cut[0]), stage(cut[1])) if cut else None,
+        parts=tuple(stage(part) for part in graph.split(tensors)),
         flops_per_pixel=graph.flops(tensors),
     )
 
 
 def _foreign_network(path: Path) -> Network:
     found = read_foreign_onnx(path)
-    program = Program(None, {}, found.content)
+    whole = Stage(Program(None, {}, found.content), ("lr",), ("sr",), found.scale, found.halo)
     return Network(
         name=path.stem,
         scale=found.scale,
         sha256=found.sha256,
-        whole=Stage(program, found.scale, found.halo),
-        parts=None,
+        whole=whole,
+        parts=(whole,),
         flops_per_pixel=0,
     )
-
-

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from fourfold.engine.backend import Program, Tensor4, looks_like_out_of_memory, optional_module
-from fourfold.errors import BackendError, BackendOutOfMemory, MissingExtra, UsageError
+from fourfold.engine.backend import Program, Tensor4, optional_module, runtime_error
+from fourfold.errors import BackendError, MissingExtra, UsageError
 
 _PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -38,17 +38,18 @@ class OnnxRuntimeBackend:
             )
         except Exception as error:  # its exception classes have no public base
             raise BackendError(f"ONNX Runtime cannot load this model: {error}") from error
-        self._input = self._session.get_inputs()[0].name
+        self._names = [value.name for value in self._session.get_inputs()]
 
-    def run(self, x_nchw: Tensor4) -> Tensor4:
+    def run(self, *inputs_nchw: Tensor4) -> list[Tensor4]:
         """See `Backend.run`."""
+        feed = {
+            name: np.ascontiguousarray(x) for name, x in zip(self._names, inputs_nchw, strict=True)
+        }
         try:
-            output = self._session.run(None, {self._input: np.ascontiguousarray(x_nchw)})[0]
-        except Exception as error:
-            if looks_like_out_of_memory(error):
-                raise BackendOutOfMemory(f"no memory for a window of {x_nchw.shape}") from error
-            raise BackendError(f"ONNX Runtime failed on {x_nchw.shape}: {error}") from error
-        return np.asarray(output, np.float32)
+            outputs = self._session.run(None, feed)
+        except Exception as error:  # its exception classes have no public base
+            raise runtime_error("ONNX Runtime", error, inputs_nchw) from error
+        return [np.asarray(output, np.float32) for output in outputs]
 
 
 def open_onnxruntime(program: Program, *, device: str, precision: str) -> OnnxRuntimeBackend:

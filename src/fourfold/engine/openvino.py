@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from fourfold.engine.backend import Program, Tensor4, looks_like_out_of_memory
-from fourfold.errors import BackendError, BackendOutOfMemory, UsageError
+from fourfold.engine.backend import Program, Tensor4, runtime_error
+from fourfold.engine.bf16 import split_bf16, split_input
+from fourfold.errors import BackendError, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -55,27 +56,30 @@ class OpenVinoBackend:
 
     def __init__(self, program: Program, *, device: str, precision: str) -> None:
         if device != "cpu":
-            raise UsageError(f"--backend openvino: want --device cpu, got {device}; try --backend torch")
+            raise UsageError(
+                f"--backend openvino: want --device cpu, got {device}; try --backend torch"
+            )
         if precision not in cpu_precisions():
             raise UsageError(
                 f"--precision {precision}: this CPU offers {', '.join(cpu_precisions())} in OpenVINO"
             )
         self.device, self.precision = device, precision
         self._lock = threading.Lock()
-        self._request = _compile(program, precision).create_infer_request()
+        split = split_input(program) if precision == "bf16" else None
+        self._splits_input = split is not None
+        self._request = _compile(split or program, precision).create_infer_request()
 
-    def run(self, x_nchw: Tensor4) -> Tensor4:
+    def run(self, *inputs_nchw: Tensor4) -> list[Tensor4]:
         """See `Backend.run`."""
+        inputs = [np.ascontiguousarray(x) for x in inputs_nchw]
+        if self._splits_input:
+            inputs = [split_bf16(x) for x in inputs]
         with self._lock:
             try:
-                outputs = self._request.infer(
-                    [np.ascontiguousarray(x_nchw)], share_inputs=True, share_outputs=True
-                )
-                return np.array(outputs[0], np.float32)
+                outputs = self._request.infer(inputs, share_inputs=True, share_outputs=True)
+                return [np.array(output, np.float32) for output in outputs.values()]
             except (RuntimeError, MemoryError) as error:
-                if looks_like_out_of_memory(error):
-                    raise BackendOutOfMemory(f"no memory for a window of {x_nchw.shape}") from error
-                raise BackendError(f"OpenVINO failed on {x_nchw.shape}: {error}") from error
+                raise runtime_error("OpenVINO", error, inputs_nchw) from error
 
 
 def _compile(program: Program, precision: str) -> Any:

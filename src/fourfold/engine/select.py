@@ -51,7 +51,9 @@ def choose(
     if device == "auto":
         gpu = _gpu_for_torch() if torch_ok and backend in ("auto", "torch") else None
         device = gpu or "cpu"
-        reasons.append(f"a GPU ({device}) and torch are here" if gpu else "no GPU that torch can use")
+        reasons.append(
+            f"a GPU ({device}) and torch are here" if gpu else "no GPU that torch can use"
+        )
     if backend == "auto":
         backend = "openvino" if device == "cpu" else ("torch" if torch_ok else "onnxruntime")
         reasons.append(f"{backend} is fastest on {device}")

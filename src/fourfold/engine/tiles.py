@@ -61,6 +61,10 @@ class Box:
             self.right - outer.left,
         )
 
+    def shifted(self, down: int, right: int) -> Box:
+        """The rectangle moved."""
+        return Box(self.top + down, self.bottom + down, self.left + right, self.right + right)
+
     def scaled(self, scale: int) -> Box:
         """The rectangle after enlargement."""
         return Box(self.top * scale, self.bottom * scale, self.left * scale, self.right * scale)
@@ -84,7 +88,9 @@ class Box:
         return slice(self.left, self.right)
 
 
-def plan_spans(length: int, *, tile: int, halo: int, start: int = 0, stop: int | None = None) -> list[Span]:
+def plan_spans(
+    length: int, *, tile: int, halo: int, start: int = 0, stop: int | None = None
+) -> list[Span]:
     """Cut `[start, stop)` of `[0, length)` into near-equal tiles of at most `tile`, with windows.
 
     >>> [(s.start, s.stop, s.keep_start, s.keep_stop) for s in plan_spans(10, tile=5, halo=2)]

@@ -126,9 +126,16 @@ def _paired(root: Path, scale: int) -> list[Pair]:
     for hr_name, lr_name in LAYOUTS:
         hr_folder = _subfolder(root, hr_name.format(scale=scale))
         lr_folder = _subfolder(root, lr_name.format(scale=scale))
-        if hr_folder and lr_folder and any(p.is_file() for p in lr_folder.iterdir()):
+        if hr_folder and lr_folder and _holds_one_scale(lr_folder):
             return [_partner(hr, name, lr_folder, scale) for name, hr in _named(hr_folder)]
     return []
+
+
+def _holds_one_scale(folder: Path) -> bool:
+    """Whether pictures lie in `folder` or below it, other than in folders named by scale."""
+    if any(p.is_dir() and re.fullmatch(r"x\d+", p.name, re.I) for p in folder.iterdir()):
+        return False
+    return any(p.suffix.lower() in PICTURE_SUFFIXES for p in folder.rglob("*"))
 
 
 def _unpaired(root: Path, scale: int) -> list[Pair]:
@@ -208,7 +215,7 @@ def _check_pair(pair: Pair, scale: int) -> None:
     if min(height - height % scale, width - width % scale) < need:
         raise DataError(
             f"{pair.hr}: {width}x{height} is too small to score at scale {scale}; "
-            f"want at least {need} pixels a side (a multiple of the scale)"
+            f"want at least {need + -need % scale} pixels a side"
         )
     if pair.lr is None:
         return

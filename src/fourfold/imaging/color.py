@@ -31,10 +31,11 @@ def is_neutral(image: AnyImage) -> bool:
 
 
 def rgb_to_y(rgb: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """The luma scores are computed on, `(H, W)` in [16, 235], of a uint8 RGB picture `(H, W, 3)`, not rounded.
+    """The luma scores are computed on: `(H, W)` in [16, 235], not rounded.
 
+    `rgb` is uint8 `(H, W, 3)`, else `ImageContractError`.
     MATLAB rounds when it is given uint8 and does not when given doubles; the scores in use today
-    are computed on doubles, so this does not round either. `ImageContractError` for anything else.
+    are computed on doubles, so this does not round either.
 
     >>> rgb_to_y(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)).round(6)
     array([[ 16., 235.]])

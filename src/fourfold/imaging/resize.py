@@ -135,7 +135,7 @@ def _target(
 
 
 @lru_cache(maxsize=64)
-def contributions(  # noqa: PLR0917 - positional, so that calls share one cache key
+def contributions(
     in_length: int,
     out_length: int,
     scale: float,

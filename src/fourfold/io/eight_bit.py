@@ -11,7 +11,8 @@ import numpy.typing as npt
 from fourfold.errors import InputError
 
 PICTURE_SUFFIXES: Final = frozenset(
-    ".png .jpg .jpeg .bmp .tif .tiff .webp .ppm .pgm .gif .jp2 .avif .heic .heif".split()
+    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif"}
+    | {".jp2", ".avif", ".heic", ".heif"}
 )
 """What counts as a picture when a folder is searched (any case)."""
 
@@ -67,7 +68,8 @@ def _open(path: Path) -> Any:
 
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    return pyvips.Image.new_from_file(str(path), fail_on="truncated")
+    # libvips caches by name; a file may have been rewritten since.
+    return pyvips.Image.new_from_file(str(path), fail_on="truncated", revalidate=True)
 
 
 def _last_line(error: Any) -> str:

@@ -37,6 +37,7 @@ class ContentLoss(nn.Module):
         self.distance = F.mse_loss if distance == "mse" else F.l1_loss
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """The loss, a scalar; its gradient reaches `sr` only."""
         with torch.no_grad():
             target = _wide(self.features(hr)) / self.feature_scale
         return self.distance(_wide(self.features(sr)) / self.feature_scale, target)

@@ -32,6 +32,7 @@ class SameConv(nn.Conv2d):
         super().__init__(in_channels, out_channels, 3, stride=stride)
 
     def forward(self, input: Tensor) -> Tensor:
+        """`(N, C, H, W)` to sides divided by the stride, rounded up."""
         stride = self.stride[0]
         top, bottom = same_padding(input.shape[2], kernel=3, stride=stride)
         left, right = same_padding(input.shape[3], kernel=3, stride=stride)
@@ -81,6 +82,7 @@ class Discriminator(nn.Module):
         self.logit = nn.Linear(DENSE_WIDTH, 1)
 
     def forward(self, image: Tensor) -> Tensor:
+        """Logits, float32 also under autocast."""
         if image.shape[1:] != (3, self.crop, self.crop):
             raise ModelError(
                 f"discriminator: want (N, 3, {self.crop}, {self.crop}), got {tuple(image.shape)}"

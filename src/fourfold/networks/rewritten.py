@@ -19,6 +19,7 @@ class PRelu(nn.PReLU):
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        """See `prelu`."""
         return prelu(input, self.weight)
 
 

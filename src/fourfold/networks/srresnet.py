@@ -37,6 +37,7 @@ class ResidualBlock(nn.Module):
         self.norm2 = _norm(width, BLOCK_MOMENTUM) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """`(N, width, H, W)` to the same."""
         y = self.act(self.norm1(self.conv1(x)))
         return x + self.norm2(self.conv2(y))
 
@@ -85,6 +86,7 @@ class SRResNet(nn.Module):
         self.shuffle = nn.PixelShuffle(2)
 
     def forward(self, lr: Tensor) -> Tensor:
+        """See the class."""
         x = self.head_act(self.head(lr))
         y = x + self.trunk_norm(self.trunk(self.blocks(x)))
         # PReLU, shuffle and the 9x9 tail as figure 4 has them, in the exact rewriting that

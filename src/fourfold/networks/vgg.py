@@ -71,6 +71,7 @@ class VggFeatures(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
+        """The features, `(N, channels, H / 2^(block - 1), W / 2^(block - 1))`."""
         if self.preprocessing == "caffe":
             prepared = image.flip(1) * 255 - self.means
         else:

@@ -132,7 +132,9 @@ def load_model(path: Path) -> Model:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, TypeError) as error:
-        raise ModelError(f"{path}: want a .safetensors model, got an unreadable file ({error})") from error
+        raise ModelError(
+            f"{path}: want a .safetensors model, got an unreadable file ({error})"
+        ) from error
     if "fourfold" not in metadata:
         raise ModelError(
             f"{path}: a .safetensors file, but not a fourfold model (no 'fourfold' metadata); "
@@ -158,7 +160,9 @@ def load_model(path: Path) -> Model:
         raise ModelError(f"{path}: incomplete model description ({error!r})") from error
     check_tensors(model.graph, model.tensors, source=str(path))
     if metadata.get("sha256") != model.sha256:
-        raise ModelError(f"{path}: weights do not match their SHA-256; the file is damaged, get it again")
+        raise ModelError(
+            f"{path}: weights do not match their SHA-256; the file is damaged, get it again"
+        )
     return model
 
 

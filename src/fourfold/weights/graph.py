@@ -9,7 +9,7 @@ height and width.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -76,12 +76,17 @@ class Affine(Node):
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A network as the engine sees it: RGB in [0, 1] in, RGB around [0, 1] out, NCHW."""
+    """A network, or a part of one, as the engine sees it; all values are NCHW.
 
-    input: str
-    output: str
+    A whole network has the input `lr`, RGB in [0, 1], and one output, RGB around [0, 1]. A part
+    may read and write several values, all inputs of one height and width.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     nodes: tuple[Node, ...]
-    in_channels: int = 3
+    channels: tuple[int, ...] = (3,)
+    """Channels of each input; 0 leaves them open."""
 
     def tensor_names(self) -> list[str]:
         """Names of all tensors the nodes read, in order of use."""
@@ -94,8 +99,8 @@ class Graph:
         return names
 
     def scales(self) -> dict[str, int]:
-        """Enlargement of each value relative to the input."""
-        scales = {self.input: 1}
+        """Enlargement of each value relative to the inputs."""
+        scales = dict.fromkeys(self.inputs, 1)
         for node in self.nodes:
             factor = node.factor if isinstance(node, (Shuffle, Bilinear)) else 1
             scales[node.output] = scales[node.inputs[0]] * factor
@@ -103,16 +108,13 @@ class Graph:
 
     @property
     def scale(self) -> int:
-        """Enlargement from input to output."""
-        return self.scales()[self.output]
+        """Enlargement from the inputs to the (last) output."""
+        return self.scales()[self.outputs[-1]]
 
-    def halo(self, tensors: Tensors) -> int:
-        """Input pixels around a window that its output depends on (receptive radius, rounded up).
-
-        SRResNet with 16 blocks: 4 + 32 + 1 + 1 + 0.5 + 1 = 39.5, so 40.
-        """
+    def radii(self, tensors: Tensors) -> dict[str, float]:
+        """Input pixels to each side that each value depends on."""
         scales = self.scales()
-        radius = {self.input: 0.0}
+        radius = dict.fromkeys(self.inputs, 0.0)
         for node in self.nodes:
             own = 0.0
             if isinstance(node, Conv):
@@ -120,7 +122,15 @@ class Graph:
             elif isinstance(node, Bilinear):
                 own = 1 / scales[node.inputs[0]]
             radius[node.output] = own + max(radius[name] for name in node.inputs)
-        return ceil(radius[self.output])
+        return radius
+
+    def halo(self, tensors: Tensors) -> int:
+        """Input pixels around a window that its outputs depend on (receptive radius, rounded up).
+
+        SRResNet with 16 blocks: 4 + 32 + 1 + 1 + 0.5 + 1 = 39.5, so 40.
+        """
+        radii = self.radii(tensors)
+        return ceil(max(radii[name] for name in self.outputs))
 
     def flops(self, tensors: Tensors) -> int:
         """Floating-point operations per input pixel, convolutions only (2 per multiply-add)."""
@@ -131,31 +141,51 @@ class Graph:
             if isinstance(node, Conv)
         )
 
-    def split(self) -> tuple[Graph, Graph] | None:
-        """Cut where the small tensors end: trunk (scale 1) and upsampler, or None.
+    def split(self, tensors: Tensors, *, part_halo: int = 8) -> tuple[Graph, ...]:
+        """Parts that compute the same one after another, each with a small halo of its own.
 
-        The trunk is deep and narrow, the upsampler shallow and wide, so each runs best on windows
-        of its own size. A cut needs a single value that crosses it; networks that also carry the
-        input across (MSRResNet's bilinear skip) run whole.
+        Run whole, a deep network needs its full halo around every window; run in parts, the halo
+        is spent once per picture and windows can be small enough for the processor's caches. The
+        trunk is cut wherever at least `part_halo` pixels of halo have gathered and at most two
+        values cross (the residual stream and the long skip); what enlarges stays one part.
         """
-        scales = self.scales()
-        first = next((i for i, n in enumerate(self.nodes) if scales[n.output] > 1), None)
-        if first is None:
-            return None
-        # Step back over the wide layers that only feed the first enlargement.
-        cut = first
-        while cut > 0 and isinstance(self.nodes[cut - 1], (Conv, PRelu)):
-            cut -= 1
-            if isinstance(self.nodes[cut], Conv):
-                break
-        produced = {self.input} | {n.output for n in self.nodes[:cut]}
-        crossing = {name for n in self.nodes[cut:] for name in n.inputs if name in produced}
-        if len(crossing) != 1 or cut == 0:
-            return None
-        (value,) = crossing
-        trunk = replace(self, output=value, nodes=self.nodes[:cut])
-        upsampler = replace(self, input=value, nodes=self.nodes[cut:], in_channels=0)
-        return trunk, upsampler
+        cuts = self._cuts(tensors, part_halo)
+        bounds = list(zip([0, *cuts], [*cuts, len(self.nodes)], strict=True))
+        return tuple(self._part(start, stop) for start, stop in bounds)
+
+    def _cuts(self, tensors: Tensors, part_halo: int) -> list[int]:
+        scales, radii = self.scales(), self.radii(tensors)
+        end = next((i for i, n in enumerate(self.nodes) if scales[n.output] > 1), 0)
+        # The convolution that feeds the first enlargement has wide output: it belongs behind it.
+        while end and not isinstance(self.nodes[end], Conv):
+            end -= 1
+        cuts: list[int] = []
+        spent = 0.0
+        for i in range(1, end):
+            gathered = radii[self.nodes[i - 1].output]
+            crossing = self._crossing(i) - set(self.inputs)
+            if gathered - spent >= part_halo and len(crossing) <= 2:
+                cuts.append(i)
+                spent = gathered
+        if end:
+            cuts.append(end)
+        return cuts
+
+    def _crossing(self, index: int) -> set[str]:
+        """Values made before node `index` (or given) that nodes from there on read."""
+        made = set(self.inputs) | {n.output for n in self.nodes[:index]}
+        return {name for n in self.nodes[index:] for name in n.inputs} & made
+
+    def _part(self, start: int, stop: int) -> Graph:
+        nodes = self.nodes[start:stop]
+        made = [n.output for n in nodes]
+        read = {name for n in nodes for name in n.inputs} - set(made)
+        inputs = tuple(sorted(read))
+        needed = self._crossing(stop) | set(self.outputs)
+        channels = tuple(
+            dict(zip(self.inputs, self.channels, strict=True)).get(n, 0) for n in inputs
+        )
+        return Graph(inputs, tuple(name for name in made if name in needed), nodes, channels)
 
 
 def check_tensors(graph: Graph, tensors: Tensors, *, source: str) -> None:

@@ -48,7 +48,14 @@ def num_doublings(scale: int) -> int:
 
 
 def fold_batch_norm(
-    weight: Array, bias: Array, gamma: Array, beta: Array, mean: Array, var: Array, *, epsilon: float
+    weight: Array,
+    bias: Array,
+    gamma: Array,
+    beta: Array,
+    mean: Array,
+    var: Array,
+    *,
+    epsilon: float,
 ) -> tuple[Array, Array]:
     """Weight and bias of the one convolution that equals conv followed by BatchNorm at inference."""
     factor = gamma.astype(np.float64) / np.sqrt(var.astype(np.float64) + epsilon)
@@ -137,7 +144,7 @@ def srresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
         Tanh(("tail.rgb",), "tail.tanh"),
         Affine(("tail.tanh",), "sr", 0.5, 0.5),  # tanh's [-1, 1] to [0, 1]
     ]
-    return Graph("lr", "sr", tuple(nodes))
+    return Graph(("lr",), ("sr",), tuple(nodes))
 
 
 def msrresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
@@ -170,7 +177,7 @@ def msrresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
         Bilinear(("lr",), "base", scale),
         Add(("residual", "base"), "sr"),
     ]
-    return Graph("lr", "sr", tuple(nodes))
+    return Graph(("lr",), ("sr",), tuple(nodes))
 
 
 GRAPHS: Final[Mapping[str, Callable[..., Graph]]] = {
@@ -238,7 +245,9 @@ def fold_srresnet(
     return folded
 
 
-def unfold_srresnet(tensors: Mapping[str, Array], *, scale: int, num_blocks: int) -> dict[str, Array]:
+def unfold_srresnet(
+    tensors: Mapping[str, Array], *, scale: int, num_blocks: int
+) -> dict[str, Array]:
     """Training-form tensors (without BatchNorm) that compute the same as inference-form ones."""
     unfolded: dict[str, Array] = {}
     for name in ("head", "trunk", *(f"upsample.{j}" for j in range(num_doublings(scale)))):

@@ -40,10 +40,12 @@ def read_keras_layers(path: Path) -> dict[str, list[tuple[str, dict[str, Array]]
         raise MissingExtra("reading Keras .h5 weights", "train") from error
     try:
         with h5py.File(path, "r") as file:
-            group = file["model_weights"] if "model_weights" in file else file
+            group = file.get("model_weights", file)
             layers = {name: _variables(group[name]) for name in group}
     except OSError as error:
-        raise ModelError(f"{path}: want a Keras .h5 file, got an unreadable one ({error})") from error
+        raise ModelError(
+            f"{path}: want a Keras .h5 file, got an unreadable one ({error})"
+        ) from error
     found: dict[str, list[tuple[str, dict[str, Array]]]] = {"conv": [], "norm": [], "prelu": []}
     for name, variables in sorted(layers.items(), key=lambda item: _creation_number(item[0])):
         if not variables:
@@ -64,7 +66,7 @@ def _variables(group: Any) -> dict[str, Array]:
 
     def visit(name: str, item: Any) -> None:
         if hasattr(item, "shape"):
-            found[name.rsplit("/", 1)[-1].split(":")[0]] = np.asarray(item, np.float32)
+            found[name.rsplit("/", 1)[-1].split(":", maxsplit=1)[0]] = np.asarray(item, np.float32)
 
     if hasattr(group, "visititems"):
         group.visititems(visit)

@@ -27,18 +27,14 @@ IR_VERSION: Final = 8  # what opset 17 was released with; every runtime of the l
 
 
 def build_onnx(
-    graph: Graph,
-    tensors: Tensors,
-    *,
-    input_name: str = "input",
-    output_name: str = "output",
-    metadata: Mapping[str, str] | None = None,
+    graph: Graph, tensors: Tensors, *, metadata: Mapping[str, str] | None = None
 ) -> onnx.ModelProto:
-    """ONNX model with dynamic batch, height and width, NCHW float32; graph input in [0, 1].
+    """ONNX model with dynamic batch, height and width, NCHW float32.
 
-    Names follow the field's files (`input`, `output`); `metadata` lands in `metadata_props`.
+    A whole network's ends are called `input` and `output`, as the field's files have it; parts
+    keep the names of their values. `metadata` lands in `metadata_props`.
     """
-    rename = {graph.input: input_name, graph.output: output_name}
+    rename = {"lr": "input", "sr": "output"}
     initializers: dict[str, onnx.TensorProto] = {}
     nodes = []
     for node in graph.nodes:
@@ -47,16 +43,24 @@ def build_onnx(
         protos, constants = _node(node, inputs, output, tensors)
         nodes += protos
         initializers.update(constants)
-    value = helper.make_tensor_value_info
-    channels = graph.in_channels or "channels"
-    scale = graph.scale
-    out_dims = ["batch", "channels_out", f"{scale}*height", f"{scale}*width"]
+    scales = graph.scales()
+
+    def ends(names: tuple[str, ...], channels: tuple[int, ...]) -> list[onnx.ValueInfoProto]:
+        return [
+            helper.make_tensor_value_info(
+                rename.get(name, name),
+                TensorProto.FLOAT,
+                ["batch", count or f"{name}.channels", *_size(scales[name])],
+            )
+            for name, count in zip(names, channels, strict=True)
+        ]
+
     model = helper.make_model(
         helper.make_graph(
             nodes,
             "fourfold",
-            [value(input_name, TensorProto.FLOAT, ["batch", channels, "height", "width"])],
-            [value(output_name, TensorProto.FLOAT, out_dims)],
+            ends(graph.inputs, graph.channels),
+            ends(graph.outputs, (0,) * len(graph.outputs)),
             initializer=list(initializers.values()),
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -65,6 +69,10 @@ def build_onnx(
     )
     helper.set_model_props(model, dict(metadata or {}))
     return model
+
+
+def _size(scale: int) -> list[str]:
+    return ["height", "width"] if scale == 1 else [f"{scale}*height", f"{scale}*width"]
 
 
 def _node(
@@ -104,11 +112,14 @@ def _node(
                 mode="linear",
                 coordinate_transformation_mode="half_pixel",
             )
-        case Affine(scale=scale, offset=offset):
-            factor = constant(f"{output}.scale", np.array(scale))
+        case Affine(scale=gain, offset=offset):
+            gain_name = constant(f"{output}.scale", np.array(gain))
             shift = constant(f"{output}.offset", np.array(offset))
             scaled = f"{output}.scaled"
-            return [make("Mul", [*inputs, factor], [scaled]), make("Add", [scaled, shift], [output])], constants
+            return [
+                make("Mul", [*inputs, gain_name], [scaled]),
+                make("Add", [scaled, shift], [output]),
+            ], constants
         case _:
             raise AssertionError(f"no ONNX form of {type(node).__name__}")
     return [proto], constants

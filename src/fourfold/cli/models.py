@@ -1,0 +1,111 @@
+"""`fourfold models`: list, show, import, export, blend."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+from fourfold.errors import UsageError
+
+app = typer.Typer(help="List, show, import, export and blend models.", no_args_is_help=True)
+
+_Out = typer.Option(..., "-o", "--output", help="File to write.")
+
+
+@app.command("list")
+def list_models() -> None:
+    """The bundled models, one a line."""
+    from fourfold.weights.zoo import BUNDLED, DEFAULT_MODEL, get_model
+
+    for name in BUNDLED:
+        model = get_model(name)
+        mark = " (default)" if name == DEFAULT_MODEL else ""
+        print(f"{name:12}  x{model.scale}  {model.architecture}  {model.license}{mark}")
+
+
+@app.command()
+def show(
+    model: str = typer.Argument(..., help="Bundled name, .safetensors file or training run."),
+    as_json: bool = typer.Option(False, "--json", help="The same as one JSON object."),
+) -> None:
+    """Architecture, size, cost, licence, source and training of a model."""
+    from fourfold.weights.zoo import get_model
+
+    loaded = get_model(model)
+    flops = loaded.graph.flops(loaded.tensors)
+    facts = {
+        "name": loaded.name,
+        "architecture": loaded.architecture,
+        "scale": loaded.scale,
+        **loaded.hyperparameters,
+        "parameters": loaded.num_parameters,
+        "halo": loaded.graph.halo(loaded.tensors),
+        "flops_per_output_pixel": round(flops / loaded.scale**2),
+        "license": loaded.license,
+        "source": loaded.source,
+        "training": dict(loaded.training),
+        "sha256": loaded.sha256,
+    }
+    if as_json:
+        print(json.dumps(facts))
+        return
+    for key, value in facts.items():
+        print(f"{key:24} {json.dumps(value) if isinstance(value, dict) else value}")
+
+
+@app.command("import")
+def import_(
+    file: Path = typer.Argument(..., help="Keras .h5 generator or BasicSR MSRResNet .pth."),
+    out: Path = _Out,
+    license: str = typer.Option("unknown", help="SPDX name of the weights' licence."),
+    name: str | None = typer.Option(None, help="Name of the model; the output's by default."),
+    half: bool = typer.Option(False, "--half", help="Store as fp16, half the size."),
+) -> None:
+    """Convert another project's generator to a model file."""
+    from dataclasses import replace
+
+    from fourfold.weights.format import save_model
+    from fourfold.weights.importing import import_model
+
+    _want_suffix(out, ".safetensors")
+    model = replace(import_model(file), name=name or out.stem, license=license)
+    save_model(model, out, storage="fp16" if half else "fp32")
+    print(f"{out}  {model.architecture} x{model.scale}  {dict(model.hyperparameters)}")
+
+
+@app.command()
+def export(
+    model: str = typer.Argument(..., help="Bundled name, .safetensors file or training run."),
+    out: Path = _Out,
+) -> None:
+    """Write a model as ONNX with free height and width, after checking it against torch."""
+    from fourfold.export.onnx import export_onnx
+    from fourfold.weights.zoo import get_model
+
+    _want_suffix(out, ".onnx")
+    difference = export_onnx(get_model(model), out)
+    print(f"{out}  differs from torch by at most {difference:.1g} of full scale")
+
+
+@app.command()
+def blend(
+    faithful: str = typer.Argument(..., metavar="A", help="The model at texture 0."),
+    detailed: str = typer.Argument(..., metavar="B", help="The model at texture 1."),
+    texture: float = typer.Option(0.5, help="0 = A, 1 = B."),
+    out: Path = _Out,
+) -> None:
+    """Interpolate two models of one shape in weight space."""
+    from fourfold.weights.format import blend_models, save_model
+    from fourfold.weights.zoo import get_model
+
+    _want_suffix(out, ".safetensors")
+    model = blend_models(get_model(faithful), get_model(detailed), texture=texture)
+    save_model(model, out)
+    print(f"{out}  {model.name}")
+
+
+def _want_suffix(path: Path, suffix: str) -> None:
+    if path.suffix.lower() != suffix:
+        raise UsageError(f"-o {path}: want a name ending in {suffix}")

@@ -1,0 +1,66 @@
+"""Other projects' generators as models of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from fourfold.errors import ModelError
+from fourfold.weights.basicsr import msrresnet_from_basicsr
+from fourfold.weights.format import Model, load_model
+from fourfold.weights.inference_form import fold_srresnet
+from fourfold.weights.keras import KERAS_EPSILON, srresnet_from_keras
+
+
+def import_keras(path: Path) -> Model:
+    """A Keras `.h5` SRResNet generator of any depth, width and scale."""
+    tensors, shape = srresnet_from_keras(path)
+    scale, num_blocks = shape["scale"], shape["num_blocks"]
+    folded = fold_srresnet(tensors, scale=scale, num_blocks=num_blocks, epsilon=KERAS_EPSILON)
+    return Model(
+        name=path.stem,
+        architecture="srresnet",
+        scale=scale,
+        hyperparameters={"num_blocks": num_blocks, "width": shape["width"]},
+        tensors=folded,
+        source=f"imported from Keras {path.name}",
+    )
+
+
+def import_basicsr(path: Path) -> Model:
+    """A BasicSR `MSRResNet` `.pth` checkpoint."""
+    tensors, shape = msrresnet_from_basicsr(path)
+    return Model(
+        name=path.stem,
+        architecture="msrresnet",
+        scale=shape["scale"],
+        hyperparameters={"num_blocks": shape["num_blocks"], "width": shape["width"]},
+        tensors=tensors,
+        source=f"imported from BasicSR {path.name}",
+    )
+
+
+IMPORTERS: Final[Mapping[str, Callable[[Path], Model]]] = {
+    ".h5": import_keras,
+    ".hdf5": import_keras,
+    ".keras": import_keras,
+    ".pth": import_basicsr,
+    ".pt": import_basicsr,
+    ".safetensors": load_model,
+}
+
+
+def import_model(path: Path) -> Model:
+    """Read a generator by its suffix; `ModelError` for a missing file or an unknown kind."""
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    importer = IMPORTERS.get(path.suffix.lower())
+    if importer is None:
+        raise ModelError(
+            f"{path}: want one of {', '.join(IMPORTERS)}, got {path.suffix or 'no suffix'}"
+        )
+    return importer(path)
+
+
+__all__ = ["IMPORTERS", "import_basicsr", "import_keras", "import_model"]
