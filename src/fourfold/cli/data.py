@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="Get training pictures, and check f
 
 
 @app.command()
-def prepare(  # noqa: PLR0917
+def prepare(
     dataset: str = typer.Argument(..., help="div2k"),
     folder: Path = typer.Option(Path("datasets/div2k"), "--dir", help="Where the pictures go."),
     track: str = typer.Option(
