@@ -97,7 +97,7 @@ def make_state(config: TrainConfig, start: Start | None, accelerator: Accelerato
 
 def _make_discriminator(config: TrainConfig) -> Discriminator:
     if not config.gan.discriminator_weights:
-        return Discriminator(crop=config.data.crop)
+        return Discriminator(crop=config.data.crop, width=config.gan.discriminator_width)
     discriminator = discriminator_from_keras(Path(config.gan.discriminator_weights))
     if discriminator.crop != config.data.crop:
         raise ConfigError(
@@ -151,12 +151,14 @@ def _make_content_loss(config: TrainConfig) -> ContentLoss:
             f"{losses.content_weights}: does not say what input it wants; "
             "--set losses.content_preprocessing=caffe (Keras, Oxford) or torchvision"
         )
-    features = VggFeatures(
-        network=losses.content_network,
-        layer=losses.content,
-        after_relu=losses.content_relu == "after",
-        preprocessing=preprocessing or "caffe",
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # `random` weights are the same after a resume
+        features = VggFeatures(
+            network=losses.content_network,
+            layer=losses.content,
+            after_relu=losses.content_relu == "after",
+            preprocessing=preprocessing or "caffe",
+        )
     if tensors is not None:
         features.load(tensors, source=losses.content_weights)
     return ContentLoss(

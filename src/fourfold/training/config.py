@@ -137,6 +137,8 @@ class GanConfig(_Settings):
     """Start the SRGAN stage from random weights; normally a mistake: train SRResNet first."""
     discriminator_weights: str = ""
     """Keras `.h5` of a trained discriminator to start from; empty: a new one."""
+    discriminator_width: Positive = 64
+    """Channels of a new discriminator's first convolution; 64 in the paper."""
     discriminator_rate: NonNegative = 0.0
     """Learning rate of the discriminator; 0: the generator's."""
     lead_in: Annotated[int, Field(ge=0)] = 0

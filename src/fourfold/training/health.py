@@ -65,7 +65,7 @@ class Health:
             if score.drift > self.settings.drift_limit:
                 warnings.append(
                     f"{name}: colours drift by {score.drift:.1f} of 255; give the pixel loss some "
-                    "weight (losses.pixel_weight) or leave --no-consistency off when upscaling"
+                    "weight (losses.pixel_weight); `fourfold upscale` corrects it, unless --no-consistency"
                 )
             if score.psnr_y < bicubic[name].psnr_y:
                 warnings.append(
