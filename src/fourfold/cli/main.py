@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
-from click.exceptions import Abort, ClickException, Exit
 
 from fourfold._version import __version__
 from fourfold.cli import bench, data, doctor, evaluate, models, train, upscale
 from fourfold.cli.argv import expand_several_values
 from fourfold.errors import FourfoldError
+
+# Recent versions of Typer carry click inside, older ones depend on it; the common ancestor of the
+# errors of usage is reached through a name that both export.
+_CommandLineError: Any = next(
+    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
+)
 
 app = typer.Typer(
     name="fourfold",
@@ -59,12 +64,14 @@ def run(arguments: list[str]) -> int:
     except FourfoldError as error:
         _say(str(error))
         return error.exit_code
-    except Exit as error:
+    except typer.Exit as error:
         return error.exit_code
-    except ClickException as error:
-        _say(f"{error.format_message()} (see `fourfold --help`)")
+    except _CommandLineError as error:
+        message = error.format_message()
+        if message:  # empty when a bare command has just printed its help
+            _say(f"{message} (see `fourfold --help`)")
         return 2
-    except (Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         _say("interrupted; finished outputs are kept, the same command continues")
         return 130
     return result if isinstance(result, int) else 0
