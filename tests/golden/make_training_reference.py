@@ -75,7 +75,7 @@ def make_inputs():
     return {"lr": lr, "hr": hr, "generator": generator, "discriminator": discriminator, "vgg": vgg}
 
 
-def main() -> None:  # noqa: C901 - one script, read from top to bottom
+def main() -> None:
     import keras
     import tensorflow as tf
 

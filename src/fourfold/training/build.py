@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from fourfold.data import CropSettings, CropStream, PairSet, Source, find_sources, open_pairs
+from fourfold.data import CropSettings, CropStream, Source, find_sources, open_pairs
 from fourfold.errors import ConfigError
 from fourfold.losses import PIXEL_LOSSES, ContentLoss
 from fourfold.networks.discriminator import Discriminator, discriminator_from_keras
@@ -174,7 +174,9 @@ def open_crops(config: TrainConfig, accelerator: Accelerator) -> CropStream:
         made = data.degradation == "real"
         sources += find_sources(Path(folder), scale=scale, role="train", made_lr=made)
     with accelerator.main_process_first():
-        pairs = open_pairs(sources, scale=scale, min_side=data.crop, cache=_cache(config))
+        pairs = open_pairs(
+            sources, scale=scale, min_side=data.crop, cache=Path(data.cache) if data.cache else None
+        )
     settings = CropSettings(
         size=data.crop,
         degradation=data.degradation,
@@ -186,25 +188,6 @@ def open_crops(config: TrainConfig, accelerator: Accelerator) -> CropStream:
     return CropStream(pairs, settings, config.seed)
 
 
-def open_validation(config: TrainConfig) -> dict[str, PairSet]:
-    """Validation pictures by the name of their folder."""
-    sets: dict[str, PairSet] = {}
-    for folder in map(Path, config.data.valid):
-        sources = find_sources(folder, scale=config.model.scale, role="valid")
-        name = folder.name if folder.name not in sets else str(folder)
-        sets[name] = open_pairs(
-            sources[: config.data.valid_limit],
-            scale=config.model.scale,
-            min_side=2 * config.model.scale + 11,  # what the scores need
-            cache=_cache(config),
-        )
-    return sets
-
-
-def _cache(config: TrainConfig) -> Path | None:
-    return Path(config.data.cache) if config.data.cache else None
-
-
 __all__ = [
     "Start",
     "fit_to_start",
@@ -212,5 +195,4 @@ __all__ = [
     "make_objective",
     "make_state",
     "open_crops",
-    "open_validation",
 ]

@@ -18,7 +18,6 @@ from fourfold.training.build import (
     make_objective,
     make_state,
     open_crops,
-    open_validation,
 )
 from fourfold.training.checkpoint import (
     disk_use,
@@ -38,13 +37,14 @@ from fourfold.training.schedule import learning_rate_at, set_rate
 from fourfold.training.signals import stop_on_signal
 from fourfold.training.state import TrainState
 from fourfold.training.steps import Objective, StepReport, srgan_step, srresnet_step
-from fourfold.training.validate import score_bicubic, to_model, validate
+from fourfold.training.validate import open_validation, score_bicubic, to_model, validate
 from fourfold.weights.format import save_model
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from fourfold.data import CropStream, PairSet
+    from fourfold.data import CropStream
+    from fourfold.evaluation import Dataset
     from fourfold.metrics.protocol import Scores
 
 
@@ -58,7 +58,7 @@ class Run:
     state: TrainState
     objective: Objective
     crops: CropStream
-    valid: dict[str, PairSet]
+    valid: list[Dataset]
     bicubic: dict[str, Scores]
     monitor: Monitor
     health: Health
@@ -116,7 +116,8 @@ def _open_run(
             )
         config = fit_to_start(config, begin) if begin else config
     crops = open_crops(config, accelerator)
-    valid = open_validation(config) if accelerator.is_main_process else {}
+    folders = config.data.valid if accelerator.is_main_process else ()
+    valid = open_validation(folders, scale=config.model.scale, limit=config.data.valid_limit)
     objective = make_objective(config, accelerator)
     state = make_state(config, begin, accelerator)
     run = Run(

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.data import PairSet
 from fourfold.engine.upscaler import Upscaler
-from fourfold.imaging.resize import imresize
-from fourfold.metrics.protocol import Scores, mean_scores, score_pair
+from fourfold.evaluation import (
+    Dataset,
+    PictureScore,
+    Scene,
+    bicubic,
+    evaluate,
+    from_upscaler,
+    open_datasets,
+)
+from fourfold.metrics.protocol import Scores, mean_scores
 from fourfold.weights.format import Model
 
 if TYPE_CHECKING:
@@ -60,39 +70,39 @@ def to_model(
     )
 
 
-def validate(model: Model, sets: Mapping[str, PairSet]) -> Validation:
+def open_validation(folders: Sequence[str], *, scale: int, limit: int) -> list[Dataset]:
+    """The first `limit` pairs of each folder; `DataError` for what cannot be scored."""
+    datasets = open_datasets([Path(folder) for folder in folders], scale=scale)
+    return [replace(dataset, pairs=dataset.pairs[:limit]) for dataset in datasets]
+
+
+def validate(model: Model, datasets: Sequence[Dataset]) -> Validation:
     """Upscale and score every picture of every set.
 
     Without the consistency step, which would hide a drift of the network itself.
     """
-    upscaler = Upscaler(model, consistency=False)
-    scores: dict[str, Scores] = {}
+    contestant = from_upscaler(Upscaler(model, consistency=False), label=model.name)
     samples: list[tuple[Pixels, Pixels, Pixels]] = []
-    for name, pairs in sets.items():
-        found = []
-        for index in range(len(pairs)):
-            lr, hr = np.array(pairs.lr(index)), np.array(pairs.hr(index))
-            sr = upscaler.upscale(lr)
-            found.append(score_pair(sr, hr, scale=pairs.scale))
-            if index < SAMPLES:
-                samples.append((lr, sr, hr))
-        scores[name] = mean_scores(found)
-    return Validation(scores, samples)
+    shown: Counter[str] = Counter()
+
+    def keep(scene: Scene) -> None:
+        shown[scene.dataset.name] += 1
+        if shown[scene.dataset.name] <= SAMPLES:
+            samples.append((scene.lr, scene.results[contestant.name], scene.hr))
+
+    return Validation(_means(evaluate([contestant], datasets, on_scene=keep)), samples)
 
 
-def score_bicubic(sets: Mapping[str, PairSet]) -> dict[str, Scores]:
+def score_bicubic(datasets: Sequence[Dataset]) -> dict[str, Scores]:
     """What plain bicubic enlargement scores: the floor for any network."""
-    return {
-        name: mean_scores(
-            [
-                score_pair(
-                    imresize(np.array(pairs.lr(i)), pairs.scale), pairs.hr(i), scale=pairs.scale
-                )
-                for i in range(len(pairs))
-            ]
-        )
-        for name, pairs in sets.items()
-    }
+    return _means(evaluate([bicubic(datasets[0].scale)], datasets)) if datasets else {}
 
 
-__all__ = ["Validation", "score_bicubic", "to_model", "validate"]
+def _means(scored: Sequence[PictureScore]) -> dict[str, Scores]:
+    by_set: dict[str, list[Scores]] = {}
+    for picture in scored:
+        by_set.setdefault(picture.dataset, []).append(picture.scores)
+    return {name: mean_scores(scores) for name, scores in by_set.items()}
+
+
+__all__ = ["Validation", "open_validation", "score_bicubic", "to_model", "validate"]
