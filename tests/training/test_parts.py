@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from fourfold.training.config import HealthConfig, OptimizerConfig
 from fourfold.training.ema import Ema
 from fourfold.training.health import Health
 from fourfold.training.schedule import learning_rate_at, set_rate
+from fourfold.training.steps import _apply, _backward
 
 
 def test_ema_keeps_decay_of_the_old_value():
@@ -76,3 +78,39 @@ def test_drift_and_psnr_below_bicubic_are_said():
     assert "colours drift by 4.2" in drift
     assert "PSNR 20.00 dB is below bicubic's 28.00" in psnr
     assert not health.after_validation({"Set5": bicubic}, {"Set5": bicubic})
+
+
+def _one_weight(gradient: float, scaler):
+    """A step of one weight through `_apply`, with a stand-in for Accelerate."""
+    weight = nn.Parameter(torch.tensor([1.0]))
+    adam = torch.optim.Adam([weight], lr=0.1)
+    accelerator = SimpleNamespace(
+        scaler=scaler,
+        num_processes=1,
+        backward=lambda loss, **rest: (scaler.scale(loss) if scaler else loss).backward(**rest),
+    )
+    _backward((weight * gradient).sum(), adam, accelerator)
+    stepped = _apply([adam], accelerator, 0.0)
+    return weight.item(), stepped
+
+
+def test_scaled_step_equals_the_unscaled():
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    assert _one_weight(0.5, scaler)[0] == pytest.approx(_one_weight(0.5, None)[0])
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_a_gradient_that_is_not_finite_changes_nothing(scaled):
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0) if scaled else None
+    weight, stepped = _one_weight(float("inf"), scaler)
+    assert weight == 1.0
+    assert stepped is scaled  # a scaler has dealt with it by lowering its scale
+    assert scaler is None or scaler.get_scale() == 512.0
+
+
+def test_gradients_are_clipped_to_the_norm():
+    weight = nn.Parameter(torch.zeros(4))
+    sgd = torch.optim.SGD([weight], lr=1.0)
+    weight.grad = torch.full((4,), 3.0)
+    _apply([sgd], SimpleNamespace(scaler=None), 1.0)
+    assert weight.norm().item() == pytest.approx(1.0, rel=1e-4)

@@ -85,13 +85,13 @@ def make_state(config: TrainConfig, start: Start | None, accelerator: Accelerato
     if start is not None:
         generator.load_state_dict(start.generator.state_dict())
     generator = _place(generator, accelerator)
-    optimizer_g = _make_optimizer(generator, config, accelerator)
+    optimizer_g = _make_optimizer(generator, config)
     state = TrainState(generator, optimizer_g, scaler=accelerator.scaler)
     if config.ema_decay:
         state.ema = Ema(generator, decay=config.ema_decay)
     if config.adversarial:
         state.discriminator = _place(_make_discriminator(config), accelerator)
-        state.optimizer_d = _make_optimizer(state.discriminator, config, accelerator)
+        state.optimizer_d = _make_optimizer(state.discriminator, config)
     return state
 
 
@@ -111,16 +111,15 @@ def _place(network: Any, accelerator: Accelerator) -> Any:
     return network.to(accelerator.device).to(memory_format=torch.channels_last)
 
 
-def _make_optimizer(network: nn.Module, config: TrainConfig, accelerator: Accelerator) -> Any:
+def _make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Adam:
     settings = config.optimizer
-    adam = torch.optim.Adam(
+    return torch.optim.Adam(
         network.parameters(),
         lr=settings.learning_rate,
         betas=settings.betas,
         eps=settings.epsilon,
         fused=True,
     )
-    return accelerator.prepare_optimizer(adam)
 
 
 def make_objective(config: TrainConfig, accelerator: Accelerator) -> Objective:

@@ -223,6 +223,7 @@ def _one_step(run: Run, batch: Batch) -> StepReport:
     if state.discriminator is None:
         report = srresnet_step(state, lr, hr, **shared)
     else:
+        assert state.optimizer_d is not None
         own = config.gan.discriminator_rate / config.optimizer.learning_rate
         set_rate(state.optimizer_d, rate * (own or 1), epsilon=config.optimizer.epsilon)
         learns = state.step >= config.gan.lead_in

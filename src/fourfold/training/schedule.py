@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from math import cos, pi
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch.optim import Adam
+
     from fourfold.training.config import OptimizerConfig
 
 
@@ -28,7 +30,7 @@ def learning_rate_at(step: int, settings: OptimizerConfig, *, steps: int) -> flo
     return floor + (rate - floor) * (1 + cos(pi * min(progress, 1))) / 2
 
 
-def set_rate(optimizer: Any, rate: float, *, epsilon: float) -> None:
+def set_rate(optimizer: Adam, rate: float, *, epsilon: float) -> None:
     """Give an Adam optimiser its rate, and the epsilon that makes it Keras's Adam.
 
     Keras (like Kingma and Ba's second form) adds epsilon to the square root before the bias

@@ -17,14 +17,15 @@ from fourfold.training.ema import Ema
 
 @dataclass
 class TrainState:
-    """Networks, optimisers and counters of a run; optimisers are Accelerate's."""
+    """Networks, optimisers and counters of a run."""
 
     generator: SRResNet
-    optimizer_g: Any
+    optimizer_g: torch.optim.Adam
     discriminator: Discriminator | None = None
-    optimizer_d: Any = None
+    optimizer_d: torch.optim.Adam | None = None
     ema: Ema | None = None
     scaler: Any = None
+    """Loss scaler of fp16, else None."""
     step: int = 0
     """Steps taken."""
     samples: int = 0
@@ -88,7 +89,7 @@ class TrainState:
             networks["ema"] = self.ema.network
         return networks
 
-    def _optimizers(self) -> dict[str, Any]:
+    def _optimizers(self) -> dict[str, torch.optim.Adam]:
         optimizers = {"optimizer_g": self.optimizer_g}
         if self.optimizer_d is not None:
             optimizers["optimizer_d"] = self.optimizer_d
@@ -107,7 +108,7 @@ def _load_network(network: nn.Module, tensors: dict[str, Tensor], name: str) -> 
         raise ModelError(f"checkpoint does not fit the run's {name}: {error}") from error
 
 
-def _load_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
+def _load_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for key, value in tensors.items():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from math import isfinite
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.optim import Adam
 
 from fourfold.losses import ContentLoss, discriminator_loss, generator_adversarial
 from fourfold.training.device import average, average_gradients
@@ -79,13 +81,8 @@ def srresnet_step(
     report = _report({"pixel": losses.pixel, "content": losses.content}, losses.total, accelerator)
     if not report.finite:
         return report
-    parameters = list(state.generator.parameters())
-    _backward(losses.total, parameters, accelerator)
-    finite = _finish(state.optimizer_g, parameters, accelerator, clip_norm)
-    if finite:
-        state.optimizer_g.step()
-    state.optimizer_g.zero_grad()
-    return StepReport(report.losses, finite)
+    _backward(losses.total, state.optimizer_g, accelerator)
+    return StepReport(report.losses, _apply([state.optimizer_g], accelerator, clip_norm))
 
 
 def srgan_step(
@@ -100,6 +97,7 @@ def srgan_step(
 ) -> StepReport:
     """A step of both networks, from one pass: each gradient is taken before either changes."""
     assert state.discriminator is not None
+    assert state.optimizer_d is not None
     state.generator.train()
     state.discriminator.train()
     with accelerator.autocast():
@@ -118,54 +116,60 @@ def srgan_step(
     report = _report(parts, losses.total, accelerator)
     if not report.finite:
         return report
-    parameters_g = list(state.generator.parameters())
-    parameters_d = list(state.discriminator.parameters())
-    finite = True
+    learning = [state.optimizer_g, state.optimizer_d] if generator_learns else [state.optimizer_d]
     if generator_learns:
-        _backward(losses.total, parameters_g, accelerator, retain_graph=True)
-        finite = _finish(state.optimizer_g, parameters_g, accelerator, clip_norm)
-    _backward(judged, parameters_d, accelerator)
-    finite = _finish(state.optimizer_d, parameters_d, accelerator, clip_norm) and finite
-    if finite:
-        if generator_learns:
-            state.optimizer_g.step()
-        state.optimizer_d.step()
-    state.optimizer_g.zero_grad()
-    state.optimizer_d.zero_grad()
-    return StepReport(report.losses, finite)
+        _backward(losses.total, state.optimizer_g, accelerator, retain_graph=True)
+    _backward(judged, state.optimizer_d, accelerator)
+    return StepReport(report.losses, _apply(learning, accelerator, clip_norm))
 
 
 def _report(parts: dict[str, Tensor], total: Tensor, accelerator: Accelerator) -> StepReport:
     values = torch.stack([value.detach().float() for value in (*parts.values(), total)])
     means = average(values, accelerator).tolist()
-    named = dict(zip((*parts, "generator"), means, strict=True))
-    return StepReport(named, all(value - value == 0 for value in means))
+    finite = all(isfinite(value) for value in means)
+    scaler = accelerator.scaler
+    if not finite and scaler is not None:
+        scaler.update(scaler.get_scale() * scaler.get_backoff_factor())
+    return StepReport(dict(zip((*parts, "generator"), means, strict=True)), finite)
 
 
 def _backward(
-    loss: Tensor,
-    parameters: Sequence[Tensor],
-    accelerator: Accelerator,
-    *,
-    retain_graph: bool = False,
+    loss: Tensor, optimizer: Adam, accelerator: Accelerator, *, retain_graph: bool = False
 ) -> None:
-    """Gradients of `loss` for these parameters only, averaged over the processes."""
+    """Gradients of `loss` for the optimiser's parameters only, averaged over the processes."""
+    parameters = _parameters(optimizer)
     accelerator.backward(loss, inputs=parameters, retain_graph=retain_graph)
     average_gradients(parameters, accelerator)
 
 
-def _finish(
-    optimizer: Any, parameters: Sequence[Tensor], accelerator: Accelerator, clip_norm: float
-) -> bool:
-    """Clip; whether the gradients are finite. With a scaler, it looks at them itself."""
-    scaled = accelerator.scaler is not None
-    if scaled:
-        accelerator.unscale_gradients(optimizer)
-    limit = clip_norm if clip_norm else float("inf")
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    if clip_norm and (scaled or bool(torch.isfinite(norm))):
-        torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
-    return scaled or bool(torch.isfinite(norm))
+def _apply(optimizers: Sequence[Adam], accelerator: Accelerator, clip_norm: float) -> bool:
+    """Clip and step all optimisers, or none when a gradient is not finite; whether they stepped.
+
+    An fp16 scaler looks at the gradients itself: it leaves out the step and lowers its scale.
+    """
+    scaler = accelerator.scaler
+    norms = []
+    for optimizer in optimizers:
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        gradients = [p.grad for p in _parameters(optimizer) if p.grad is not None]
+        norms.append(torch.nn.utils.get_total_norm(gradients))
+    finite = all(bool(torch.isfinite(norm)) for norm in norms)
+    for optimizer, norm in zip(optimizers, norms, strict=True):
+        if clip_norm and finite:
+            torch.nn.utils.clip_grads_with_norm_(_parameters(optimizer), clip_norm, norm)
+        if scaler is not None:
+            scaler.step(optimizer)
+        elif finite:
+            optimizer.step()
+        optimizer.zero_grad()
+    if scaler is not None:
+        scaler.update()
+    return finite or scaler is not None
+
+
+def _parameters(optimizer: Adam) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 __all__ = [
