@@ -51,14 +51,15 @@ def evaluate(
         float | None, typer.Option(help="0 (SRResNet) to 1 (SRGAN): score the blend of the two.")
     ] = None,
     tta: Annotated[bool, typer.Option("--tta", help="Average 8 flips and turns.")] = False,
+    niqe: Annotated[bool, typer.Option("--niqe", help="Also NIQE, which needs no original.")] = False,
     lpips: Annotated[
         str | None, typer.Option(metavar="alex|vgg", help="Also LPIPS with this net.")
     ] = None,
     backend: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[
-        str, typer.Option(help="fp32: equal figures on any machine; auto: what `upscale` uses.")
-    ] = "fp32",
+        str, typer.Option(help="auto: what `upscale` uses here; fp32: equal on any machine.")
+    ] = "auto",
     tile: Annotated[str, typer.Option("-t", "--tile", help="Side of a tile, or auto.")] = "auto",
     max_memory: Annotated[str, typer.Option(help="What the process should stay under.")] = "1GB",
 ) -> None:  # fmt: skip
@@ -80,7 +81,7 @@ def evaluate(
         for wanted in sorted({c.scale for c in contestants})
         for dataset in open_datasets(data, scale=wanted)
     ]
-    metrics = _further_metrics(lpips)
+    metrics = _further_metrics(niqe=niqe, lpips_net=lpips)
     writer = _report_writer(report)
     with _progress(contestants, datasets) as advance:
         scored = run_evaluation(
@@ -123,12 +124,17 @@ def _tile(value: str) -> Any:
         raise UsageError(f"--tile: want a number of LR pixels or auto, got {value!r}") from None
 
 
-def _further_metrics(net: str | None) -> dict[str, Metric]:
-    if net is None:
-        return {}
-    from fourfold.metrics.lpips import load_lpips
+def _further_metrics(*, niqe: bool, lpips_net: str | None) -> dict[str, Metric]:
+    metrics: dict[str, Metric] = {}
+    if niqe:
+        from fourfold.metrics.niqe import niqe as naturalness
 
-    return {f"lpips_{net}": load_lpips(net)}
+        metrics["niqe"] = lambda sr, _: naturalness(sr)
+    if lpips_net is not None:
+        from fourfold.metrics.lpips import load_lpips
+
+        metrics[f"lpips_{lpips_net}"] = load_lpips(lpips_net)
+    return metrics
 
 
 def _report_writer(report: Path | None) -> Any:
