@@ -8,7 +8,7 @@ generator seeded with (seed, n).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,7 +81,7 @@ class CropStream:
 
     def batches(
         self, start: int, *, size: int, rank: int = 0, processes: int = 1, workers: int = 2
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """Endless batches from sample `start` on, cut ahead in `workers` threads."""
         ahead: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="crops") as pool:

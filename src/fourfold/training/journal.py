@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from fourfold.io.paths import atomic_path
+
+logger = logging.getLogger(__name__)
 
 
 class Journal:
@@ -18,8 +21,12 @@ class Journal:
     def write(self, event: str, *, step: int, **values: Any) -> None:
         """Append one line; numbers that JSON does not have (NaN) become null."""
         line = json.dumps({"event": event, "step": step, **_plain(values)}, allow_nan=False)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:  # a full disk must not end the run
+            logger.warning("%s: cannot write (%s): %s", self.path, error.strerror, line)
 
     def cut_after(self, step: int) -> None:
         """Drop what a resumed run will do again: lines past `step`, and a torn last line."""

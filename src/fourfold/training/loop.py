@@ -23,7 +23,6 @@ from fourfold.training.checkpoint import (
     disk_use,
     list_checkpoints,
     mark_best,
-    read_checkpoint,
     restore_newest,
     save_checkpoint,
 )
@@ -34,11 +33,11 @@ from fourfold.training.health import Health
 from fourfold.training.monitor import Monitor
 from fourfold.training.run_folder import RunFolder, changed_settings
 from fourfold.training.schedule import learning_rate_at, set_rate
-from fourfold.training.signals import stop_on_signal
+from fourfold.training.signals import StopRequest, stop_on_signal
 from fourfold.training.state import TrainState
 from fourfold.training.steps import Objective, StepReport, srgan_step, srresnet_step
 from fourfold.training.validate import open_validation, score_bicubic, to_model, validate
-from fourfold.weights.format import save_model
+from fourfold.weights.format import Model, save_model
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -164,7 +163,7 @@ def _announce(
         event("begin", step=state.step, text=line)
 
 
-def _take_steps(run: Run, stop: object) -> None:
+def _take_steps(run: Run, stop: StopRequest) -> None:
     config, state, accelerator = run.config, run.state, run.accelerator
     batches = run.crops.batches(
         state.samples,
@@ -192,19 +191,19 @@ def _take_steps(run: Run, stop: object) -> None:
                 run.monitor.event("health", step=state.step, text=warning, warning=True)
             _after_step(run)
     finally:
-        batches.close()  # type: ignore[attr-defined]
-    if state.step < config.steps:
+        batches.close()
+    if state.step < config.steps:  # asked to stop
         _checkpoint(run, required=True)
         text = f"stopped at step {state.step}; --resume goes on from here"
         run.monitor.event("stopped", step=state.step, text=text)
 
 
-def _stopped(stop: object, accelerator: Accelerator) -> bool:
+def _stopped(stop: StopRequest, accelerator: Accelerator) -> bool:
     """Whether a signal reached any process: they must leave the loop together."""
-    asked = getattr(stop, "signal", None) is not None
+    asked = stop.signal is not None
     if accelerator.num_processes == 1:
         return asked
-    flag = torch.tensor(float(asked))
+    flag = torch.tensor(float(asked), device=accelerator.device)
     torch.distributed.all_reduce(flag)
     return bool(flag > 0)
 
@@ -271,7 +270,7 @@ def _validate(run: Run) -> bool:
         return False
     model = to_model(state.result, config, step=state.step)
     if not run.valid:
-        save_model(model, run.folder.model)
+        _write_model(run, model)
         return False
     found = validate(model, run.valid)
     run.monitor.validation(state.step, found, run.bicubic)
@@ -283,8 +282,15 @@ def _validate(run: Run) -> bool:
         state.best_psnr, state.best_step = found.psnr_y, state.step
     if best or config.model_file == "last":
         scored = to_model(state.result, config, step=state.step, scores=found.scores)
-        save_model(scored, run.folder.model)
+        _write_model(run, scored)
     return best
+
+
+def _write_model(run: Run, model: Model) -> None:
+    try:
+        save_model(model, run.folder.model)
+    except OutputError as error:
+        _unsaved(run, error)
 
 
 def _checkpoint(run: Run, *, best: bool = False, required: bool = False) -> None:
@@ -299,10 +305,14 @@ def _checkpoint(run: Run, *, best: bool = False, required: bool = False) -> None
         except OutputError as error:
             if required:
                 raise
-            kept = [old.stem for old in list_checkpoints(run.folder.checkpoints)]
-            text = f"{error}; the run goes on, kept so far: {', '.join(kept) or 'none'}"
-            run.monitor.event("unsaved", step=run.state.step, text=text, warning=True)
+            _unsaved(run, error)
     run.accelerator.wait_for_everyone()
+
+
+def _unsaved(run: Run, error: OutputError) -> None:
+    kept = [old.stem for old in list_checkpoints(run.folder.checkpoints)]
+    text = f"{error}; the run goes on, kept so far: {', '.join(kept) or 'none'}"
+    run.monitor.event("unsaved", step=run.state.step, text=text, warning=True)
 
 
 def _roll_back(run: Run, count: int) -> None:
@@ -316,8 +326,8 @@ def _roll_back(run: Run, count: int) -> None:
         )
     samples = state.samples
     failed = state.step
-    tensors, facts = read_checkpoint(list_checkpoints(run.folder.checkpoints)[-1])
-    state.restore(tensors, facts)
+    for note in restore_newest(run.folder.checkpoints, state):
+        run.monitor.event("damaged", step=failed, text=note, warning=True)
     state.samples = samples
     run.health.after_rollback()
     text = f"step {failed}: loss not finite again and again; back to step {state.step}"
