@@ -48,13 +48,12 @@ def test_tiled_equals_whole(shape: tuple[int, int, int], tile: int, seed: int) -
 
 
 def test_tiled_equals_whole_run_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    deep = tiny_model(num_blocks=9)
     image = picture((70, 95, 4))
-    whole = Upscaler(deep, precision="fp32", tile=4096).upscale(image)
-    for name, side in {"WHOLE_SIDE": 1, "PART_SIDE": 17, "UPSAMPLER_SIDE": 9}.items():
-        monkeypatch.setattr(module, name, side)
+    whole = WHOLE.upscale(image)
+    monkeypatch.setattr(module, "WHOLE_SIDE", 1)
+    monkeypatch.setattr(module, "UPSAMPLER_SIDE", 9)
     for tile in (4096, 40):
-        parts = Upscaler(deep, precision="fp32", tile=tile).upscale(image)
+        parts = Upscaler(MODEL, precision="fp32", tile=tile).upscale(image)
         assert difference(parts, whole) <= 1
 
 
