@@ -175,7 +175,7 @@ def _resize_axis(image: npt.NDArray[Any], axis: int, taps: Taps) -> npt.NDArray[
     for start in range(0, len(index), _ROWS_PER_BLOCK):
         rows = slice(start, min(start + _ROWS_PER_BLOCK, len(index)))
         low, high = int(index[rows].min()), int(index[rows].max()) + 1
-        band = np.zeros((rows.stop - rows.start, high - low))
+        band: npt.NDArray[Any] = np.zeros((rows.stop - rows.start, high - low))
         np.add.at(band, (np.arange(len(band))[:, None], index[rows] - low), weights[rows])
         band = band.astype(work_type)
         step = max(_PRODUCT_SIZE // band.size, 64)
