@@ -35,7 +35,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def _flush_to_disk(path: Path) -> None:
     """Make the content durable before the rename, so a power cut cannot leave an empty file."""
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows refuses to flush a file opened for reading
         os.fsync(file.fileno())
 
 
