@@ -62,10 +62,10 @@ def upscale(
     as_json: bool = typer.Option(False, "--json", help="One JSON object per input on stdout."),
 ) -> int:
     """Make pictures larger; existing results are skipped, so the same command continues."""
-    from fourfold.engine.pipeline import STDIO, OutputSettings, upscale_files
+    from fourfold.engine.pipeline import OutputSettings, upscale_files
     from fourfold.engine.size import TargetSize
     from fourfold.engine.upscaler import Upscaler
-    from fourfold.io.paths import find_inputs
+    from fourfold.io.paths import STDIO, find_inputs
 
     names = [*(inputs or []), *also]
     if not names:
