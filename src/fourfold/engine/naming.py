@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ _FALLBACKS: Final = ("png", "webp", "tiff")
 class OutputSettings:
     """Size, format and name of the results."""
 
-    size: TargetSize = TargetSize()
+    size: TargetSize = field(default_factory=TargetSize)
     ext: str = "auto"
     """`auto` keeps the input's format where it can hold the result, else PNG (WebP or TIFF for
     several frames or pages, TIFF for floats)."""
@@ -76,14 +76,7 @@ def plan_target(
     cannot hold, `UsageError` for an output name of no known format.
     """
     width, height = settings.size.of(source.width, source.height, network_scale)
-    network_pixels = source.width * source.height * network_scale**2
-    pixels = max(width * height, network_pixels) * source.pages
-    if pixels > settings.max_pixels:
-        frames = f" in {source.pages} pages" if source.pages > 1 else ""
-        raise InputError(
-            f"{source.path}: {source.width}x{source.height}{frames} makes {pixels} pixels, more "
-            f"than --max-pixels {settings.max_pixels}"
-        )
+    check_pixels(source, settings, network_scale)
     named = _named_file(out, single)
     asked = format_of_suffix(named) if named is not None else FORMATS.get(settings.ext)
     room = int(max_memory * _ENCODER_SHARE)
@@ -98,12 +91,30 @@ def plan_target(
     return Target(path=path, form=form, width=width, height=height, notes=notes)
 
 
+def check_pixels(source: Source, settings: OutputSettings, network_scale: int) -> int:
+    """Pixels of the result, all pages; `InputError` when more than `max_pixels`."""
+    width, height = settings.size.of(source.width, source.height, network_scale)
+    network_pixels = source.width * source.height * network_scale**2
+    pages = max(source.pages, source.sheets)
+    pixels = max(width * height, network_pixels) * pages
+    if pixels > settings.max_pixels:
+        frames = f" in {pages} pages" if pages > 1 else ""
+        raise InputError(
+            f"{source.path}: {source.width}x{source.height}{frames} makes {pixels} pixels, more "
+            f"than --max-pixels {settings.max_pixels}"
+        )
+    return pixels
+
+
 def _problem(form: Format, source: Source, width: int, height: int, room: int) -> str | None:
     """Why a result cannot be written as `form` at all."""
     if max(width, height) > form.largest_side:
         return f"{width}x{height} is over the {form.largest_side} pixels a side {form.name} holds"
-    if source.pages > 1 and not form.frames:
-        return f"{form.name} holds one picture, this one has {source.pages} frames or pages"
+    pages = max(source.pages, source.sheets)
+    if pages > 1 and not form.frames:
+        return f"{form.name} holds one picture, this one has {pages} frames or pages"
+    if source.sheets > 1 and form.name != "tiff":
+        return f"{form.name} holds frames of one size, the pages of this one differ"
     need = width * height * form.encoder_bytes
     if need > room:
         return f"{form.name} needs about {need >> 20} MB at once, more than --max-memory gives"
@@ -186,4 +197,4 @@ def without_results(
     return [item for item in items if not is_result(item)]
 
 
-__all__ = ["OutputSettings", "Target", "plan_target", "without_results"]
+__all__ = ["OutputSettings", "Target", "check_pixels", "plan_target", "without_results"]

@@ -18,18 +18,20 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.engine.naming import OutputSettings, Target, plan_target
+from fourfold.engine.naming import OutputSettings, Target, check_pixels, plan_target
 from fourfold.engine.tiles import Box
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import OutputError
+from fourfold.errors import InputError, OutputError
 from fourfold.imaging.arrays import AnyImage, from_float, to_float
 from fourfold.imaging.resize import resize_by_strips
 from fourfold.imaging.turns import Turn
 from fourfold.io.decode import Decoded, decode
 from fourfold.io.encode import Result, encode
+from fourfold.io.parts import locked_part
 from fourfold.io.paths import STDIO, Found, atomic_path
 from fourfold.io.source import Source, open_source
 from fourfold.io.store import PixelStore
+from fourfold.io.tiff import join_tiffs
 
 _STORE_SHARE: Final = 1 / 64
 """Part of `max_memory` up to which the pixels of a picture, or of its result, stay in memory.
@@ -40,22 +42,48 @@ Progress = Callable[[int], None]
 
 
 @dataclass(slots=True, kw_only=True)
-class Picture:
-    """A picture under way. `close` removes its scratch files; call it whatever happens."""
+class Sheet:
+    """Pages of one size on their way: nearly always all pages of the picture."""
 
     source: Source
-    target: Target
+    width: int
+    height: int
+    """Of the result's pages."""
     decoded: Decoded
-    folder: Path
-    """Where scratch files go."""
-    held: ExitStack
     result: Result | None = None
 
     def close(self) -> None:
-        """Free pixels and scratch files."""
+        """Free the pixels."""
         if self.result is not None:
             self.result.store.close()
         self.decoded.close()
+
+
+@dataclass(slots=True, kw_only=True)
+class Picture:
+    """A picture under way. `close` removes its scratch files; call it whatever happens."""
+
+    target: Target
+    sheets: list[Sheet]
+    folder: Path
+    """Where scratch files go."""
+    held: ExitStack
+
+    @property
+    def network_pixels(self) -> int:
+        """LR pixels of all pages: the work there is."""
+        sources = [sheet.source for sheet in self.sheets]
+        return sum(source.width * source.height * source.pages for source in sources)
+
+    @property
+    def pages(self) -> int:
+        """Of the result."""
+        return sum(sheet.source.pages for sheet in self.sheets)
+
+    def close(self) -> None:
+        """Free pixels and scratch files."""
+        for sheet in self.sheets:
+            sheet.close()
         self.held.close()
 
 
@@ -96,15 +124,38 @@ def prepare(
             max_memory=upscaler.max_memory,
             single=single,
         )
-        held = ExitStack()
+        picture = Picture(target=target, sheets=[], folder=Path(), held=ExitStack())
         try:
-            folder = _folder(target, found, settings, claim, held)
-            in_memory = int(upscaler.max_memory * _STORE_SHARE)
-            decoded = decode(source, folder=folder, in_memory=in_memory, stop=stop)
+            picture.folder = _folder(target, found, settings, claim, picture.held)
+            _decode_sheets(picture, source, upscaler, settings, stop)
         except BaseException:
-            held.close()
+            picture.close()
             raise
-    return Picture(source=source, target=target, decoded=decoded, folder=folder, held=held)
+    return picture
+
+
+def _decode_sheets(
+    picture: Picture,
+    first: Source,
+    upscaler: Upscaler,
+    settings: OutputSettings,
+    stop: threading.Event | None,
+) -> None:
+    """All pages at once where they are alike, else one after another."""
+    in_memory = int(upscaler.max_memory * _STORE_SHARE)
+    pixels = 0
+    for number in range(first.sheets):
+        with ExitStack() as opened:
+            source = first
+            if first.sheets > 1:
+                page = open_source(first.path, first.content, page=number)
+                source = opened.enter_context(page)
+                pixels += check_pixels(source, settings, upscaler.scale)
+                if pixels > settings.max_pixels:
+                    raise InputError(f"{first.path}: its pages make more than --max-pixels")
+            width, height = settings.size.of(source.width, source.height, upscaler.scale)
+            decoded = decode(source, folder=picture.folder, in_memory=in_memory, stop=stop)
+            picture.sheets.append(Sheet(source=source, width=width, height=height, decoded=decoded))
 
 
 def _folder(
@@ -140,14 +191,25 @@ def enlarge(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Run the network over all pages, then resize to the wanted size; fills `picture.result`."""
-    source, target = picture.source, picture.target
+    """Run the network over all pages, then resize to the wanted size; fills the sheets' results."""
+    for sheet in picture.sheets:
+        _enlarge_sheet(sheet, picture.folder, upscaler, progress, stop)
+
+
+def _enlarge_sheet(
+    sheet: Sheet,
+    folder: Path,
+    upscaler: Upscaler,
+    progress: Progress | None,
+    stop: threading.Event | None,
+) -> None:
+    source = sheet.source
     network_size = (source.height * upscaler.scale, source.width * upscaler.scale)
-    resized = network_size != (target.height, target.width)
-    reader = _Reader(picture.decoded, source, wide=resized)
+    resized = network_size != (sheet.height, sheet.width)
+    reader = _Reader(sheet.decoded, source, wide=resized)
     in_memory = int(upscaler.max_memory * _STORE_SHARE)
     shape = (network_size[0] * source.pages, network_size[1], reader.channels)
-    store = PixelStore(shape, reader.dtype, folder=picture.folder, in_memory=in_memory)
+    store = PixelStore(shape, reader.dtype, folder=folder, in_memory=in_memory)
     try:
         for page in range(source.pages):
             read = reader.page(page)
@@ -157,18 +219,18 @@ def enlarge(
                 store.write(first + box.top, box.left, pixels)
                 if progress is not None:
                     progress(box.height * box.width)
-        picture.decoded.close()
+        sheet.decoded.close()
         if resized:
-            store = _resized(store, picture, network_size, in_memory, stop)
+            store = _resized(store, sheet, folder, in_memory, stop)
     except BaseException:
         store.close()
         raise
-    picture.result = Result(
+    sheet.result = Result(
         store=store,
-        page_height=target.height,
+        page_height=sheet.height,
         grey=reader.grey,
-        value_range=picture.decoded.value_range,
-        factor=target.width / source.width,
+        value_range=sheet.decoded.value_range,
+        factor=sheet.width / source.width,
     )
 
 
@@ -216,16 +278,16 @@ class _Reader:
 
 def _resized(
     store: PixelStore,
-    picture: Picture,
-    size: tuple[int, int],
+    sheet: Sheet,
+    folder: Path,
     in_memory: int,
     stop: threading.Event | None,
 ) -> PixelStore:
-    """Lanczos to the target's size, strip by strip; closes `store`."""
-    target, pages = picture.target, picture.source.pages
-    channels, alpha = store.shape[2], picture.source.alpha
-    shape = (target.height * pages, target.width, channels)
-    result = PixelStore(shape, store.dtype, folder=picture.folder, in_memory=in_memory)
+    """Lanczos to the sheet's size, strip by strip; closes `store`."""
+    pages, channels, alpha = sheet.source.pages, store.shape[2], sheet.source.alpha
+    size = (store.shape[0] // pages, store.shape[1])
+    shape = (sheet.height * pages, sheet.width, channels)
+    result = PixelStore(shape, store.dtype, folder=folder, in_memory=in_memory)
     try:
         for page in range(pages):
 
@@ -233,11 +295,11 @@ def _resized(
                 rows = to_float(store.read(first + top, first + bottom, 0, size[1]))
                 return _premultiplied(rows) if alpha else rows
 
-            out_size = (target.height, target.width)
+            out_size = (sheet.height, sheet.width)
             for top, strip in resize_by_strips(read_rows, size=size, out_size=out_size):
                 _check(stop)
                 straight = _straight(strip) if alpha else strip
-                result.write(page * target.height + top, 0, from_float(straight, store.dtype))
+                result.write(page * sheet.height + top, 0, from_float(straight, store.dtype))
     except BaseException:
         result.close()
         raise
@@ -260,19 +322,37 @@ def finish(
     picture: Picture, *, quality: int | None = None, stop: threading.Event | None = None
 ) -> tuple[str, ...]:
     """Encode and rename; returns all notes. The result is whole or absent."""
-    source, target = picture.source, picture.target
-    assert picture.result is not None, "enlarge comes first"
+    target = picture.target
     if target.path is not None:
         with atomic_path(target.path) as part:
-            notes = encode(picture.result, source, part, target.form, quality=quality, stop=stop)
-        return (*target.notes, *notes)
+            return (*target.notes, *_write(picture, part, quality, stop))
     part = picture.folder / f"out{target.form.suffixes[0]}"
-    notes = encode(picture.result, source, part, target.form, quality=quality, stop=stop)
+    notes = _write(picture, part, quality, stop)
     with part.open("rb") as file:
         while block := file.read(1 << 20):
             sys.stdout.buffer.write(block)
     sys.stdout.buffer.flush()
     return (*target.notes, *notes)
+
+
+def _write(
+    picture: Picture, part: Path, quality: int | None, stop: threading.Event | None
+) -> tuple[str, ...]:
+    """Encode into `part`; sheets of different sizes one by one, then joined."""
+    form, notes = picture.target.form, dict[str, None]()
+    with ExitStack() as scratch:
+        pages = [part]
+        if len(picture.sheets) > 1:
+            parts = [locked_part(part.parent, part.suffix) for _ in picture.sheets]
+            pages = [scratch.enter_context(page) for page in parts]
+        for sheet, page in zip(picture.sheets, pages, strict=True):
+            assert sheet.result is not None, "enlarge comes first"
+            own = encode(sheet.result, sheet.source, page, form, quality=quality, stop=stop)
+            notes.update(dict.fromkeys(own))
+            sheet.close()
+        if len(pages) > 1:
+            join_tiffs(pages, part)
+    return tuple(notes)
 
 
 __all__ = ["Finished", "Picture", "Progress", "enlarge", "finish", "prepare"]

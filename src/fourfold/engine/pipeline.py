@@ -279,10 +279,8 @@ class _Run:
     def _enlarge(self, work: _Work, watcher: Watcher | None) -> Outcome | None:
         """None when the picture goes on to be encoded."""
         started = time.perf_counter()
-        source = work.picture.source
         if watcher is not None:
-            scale = self.upscaler.scale
-            watcher.planned(source.width * source.height * source.pages * scale**2)
+            watcher.planned(work.picture.network_pixels * self.upscaler.scale**2)
         progress = None if watcher is None else watcher.enlarged
         try:
             enlarge(work.picture, self.upscaler, progress=progress, stop=self._stop)
@@ -317,7 +315,7 @@ def _done(work: _Work, notes: tuple[str, ...], seconds: float) -> Outcome:
         status="done",
         width=target.width,
         height=target.height,
-        pages=work.picture.source.pages,
+        pages=work.picture.pages,
         seconds=seconds,
         notes=notes,
     )

@@ -65,14 +65,18 @@ def _plan_profile(profile: bytes, channels: int) -> ColourPlan:
         if channels == 3 and _reads(ramp, profile):
             note = "its ICC profile only reads; colours are written as sRGB"
             return ColourPlan(how="srgb_icc", source=profile, note=note)
-        return ColourPlan(how="none", note="its ICC profile is unusable; colours are left as stored")
+        return ColourPlan(
+            how="none", note="its ICC profile is unusable; colours are left as stored"
+        )
     numbers, seen = ramp.numpy().astype(np.float64), there.numpy().astype(np.float64)
     # Half an 8-bit step: sRGB's and Display P3's own curves need no conversion at all.
     if np.abs(numbers - seen).max() <= 0.5 * 257:
         return ColourPlan(how="none")
     if np.abs(back.numpy().astype(np.float64) - numbers).max() > 64 * 257:
         # A profile of a printer or scanner that cannot come back; better untouched than spoilt.
-        return ColourPlan(how="none", note="its ICC profile does not invert; colours left as stored")
+        return ColourPlan(
+            how="none", note="its ICC profile does not invert; colours left as stored"
+        )
     return ColourPlan(how="icc", source=profile, working=working)
 
 

@@ -69,9 +69,7 @@ def _check_unchanged(source: Source, image: Any) -> None:
         raise InputError(f"{source.path}: its pages differ in size or kind; split them first")
 
 
-def _fill(
-    source: Source, image: Any, store: PixelStore, stop: threading.Event | None
-) -> Decoded:
+def _fill(source: Source, image: Any, store: PixelStore, stop: threading.Event | None) -> Decoded:
     neutral = image.bands >= 3
     low, high = _UNIT
     for top, raw in rows_of(image):

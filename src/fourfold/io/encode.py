@@ -92,9 +92,7 @@ def _own_colours(result: Result, source: Source) -> Any:
     return from_network(image, source.colour, alpha=source.alpha)
 
 
-def _own_depth(
-    image: Any, result: Result, source: Source, form: Format, notes: list[str]
-) -> Any:
+def _own_depth(image: Any, result: Result, source: Source, form: Format, notes: list[str]) -> Any:
     low, high = result.value_range
     if source.depth == 32 and 32 in form.depths:
         image = image if (low, high) == (0.0, 1.0) else image.linear(high - low, low)

@@ -65,7 +65,9 @@ def _curve() -> bytes:
 
 def _text(text: str) -> bytes:
     content = text.encode("utf-16-be")
-    return b"mluc\0\0\0\0" + struct.pack(">II2s2sII", 1, 12, b"en", b"US", len(content), 28) + content
+    return (
+        b"mluc\0\0\0\0" + struct.pack(">II2s2sII", 1, 12, b"en", b"US", len(content), 28) + content
+    )
 
 
 def _build(space: bytes, tags: Mapping[bytes, bytes]) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -56,6 +57,7 @@ class Source:
     stored_height: int
     """Of one page as stored, before orientation."""
     pages: int
+    """Of one size and kind, read together as one tall picture."""
     channels: int
     """What the network path gets: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha."""
     depth: int
@@ -67,6 +69,10 @@ class Source:
     decoder: Decoder | None
     content: bytes | None
     """The file's bytes when it came by standard input."""
+    page: int = 0
+    """First page this describes."""
+    sheets: int = 1
+    """Pages of a TIFF whose pages differ; each is then opened by its number."""
     notes: tuple[str, ...]
 
     @property
@@ -91,8 +97,12 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path, content: bytes | None = None) -> Iterator[Source]:
+def open_source(
+    path: Path, content: bytes | None = None, *, page: int | None = None
+) -> Iterator[Source]:
     """Describe the picture at `path`, or in `content` (then `path` only names it).
+
+    All pages are described together where they are alike; `page` asks for a single one.
 
     Raises `InputError`, naming the file, for what is missing, empty, no picture, of a kind that is
     not handled, or broken in its header.
@@ -103,17 +113,17 @@ def open_source(path: Path, content: bytes | None = None) -> Iterator[Source]:
         import io
 
         with io.BytesIO(content) as file:
-            yield _describe(path, file, content)
+            yield _describe(path, file, content, page)
         return
     with regular_file(path) as file:
-        yield _describe(path, file, None)
+        yield _describe(path, file, None, page)
 
 
-def _describe(path: Path, file: BinaryIO, content: bytes | None) -> Source:
+def _describe(path: Path, file: BinaryIO, content: bytes | None, page: int | None) -> Source:
     _refuse_drawings(path, file)
     decoder = None
     try:
-        image = open_image(file, content)
+        image = open_image(path, content, **({} if page is None else {"page": page}))
         loader = _loader(image)
         if loader == "heifload" and _compression(image) != "av1":
             decoder = find_decoder(file, path=path)
@@ -128,19 +138,50 @@ def _describe(path: Path, file: BinaryIO, content: bytes | None) -> Source:
     if loader not in LOADERS:
         raise InputError(f"{path}: not a picture ({loader} is not accepted)")
     notes = _animated_png(file) if LOADERS[loader] == "png" else ()
-    return _from_vips(path, image, LOADERS[loader], content, notes)
+    form = LOADERS[loader]
+    pages, sheets = (1, 1) if page is not None else _count_pages(path, image, form, content)
+    if pages == sheets == 1 and page is None and _declared(image) > 1:
+        notes = (*notes, f"{_declared(image) - 1} smaller or hidden pictures in it are left out")
+    source = _from_vips(path, image, form, notes)
+    return replace(source, content=content, pages=pages, sheets=sheets, page=page or 0)
 
 
-def open_image(file: BinaryIO, content: bytes | None, **options: Any) -> Any:
-    """A libvips image of an open file or of bytes, decoded in order when pixels are asked for.
+def _declared(image: Any) -> int:
+    return int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
 
-    By descriptor, since libvips would take brackets in a name for options.
+
+def _count_pages(path: Path, image: Any, form: str, content: bytes | None) -> tuple[int, int]:
+    """(pages read together, pages read one by one); one of them is 1."""
+    count = _declared(image)
+    if count > MAX_PAGES:
+        raise InputError(f"{path}: {count} pages; want at most {MAX_PAGES}")
+    if count == 1 or form not in _MANY_FRAMES:
+        return 1, 1
+    try:
+        together = open_image(path, content, n=-1)
+        if together.width == image.width and together.height == image.height * count:
+            return count, 1
+    except vips().Error:
+        if form != "tiff":
+            raise
+    sizes = [(i.width, i.height) for i in (open_image(path, content, page=n) for n in range(count))]
+    # A pyramid holds the same picture again, each time half as large.
+    halves = all(
+        abs(a[0] - 2 * b[0]) <= 2 and abs(a[1] - 2 * b[1]) <= 2 for a, b in pairwise(sizes)
+    )
+    return (1, 1) if halves else (1, count)
+
+
+def open_image(path: Path, content: bytes | None, **options: Any) -> Any:
+    """A libvips image of a file or of bytes, decoded in order when pixels are asked for.
+
+    The file is given by descriptor, since libvips would take brackets in a name for options.
     """
     options = {"access": "sequential", "fail_on": "truncated", **options}
     if content is not None:
         return vips().Image.new_from_buffer(content, "", **options)
-    file.seek(0)
-    source = vips().Source.new_from_descriptor(file.fileno())
+    with regular_file(path) as file:
+        source = vips().Source.new_from_descriptor(file.fileno())
     return vips().Image.new_from_source(source, "", **options)
 
 
@@ -172,14 +213,8 @@ def _animated_png(file: BinaryIO) -> tuple[str, ...]:
     return ()
 
 
-def _from_vips(
-    path: Path, image: Any, form: str, content: bytes | None, notes: tuple[str, ...]
-) -> Source:
-    pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
-    if pages > MAX_PAGES:
-        raise InputError(f"{path}: {pages} pages; want at most {MAX_PAGES}")
-    if pages > 1 and form not in _MANY_FRAMES:
-        notes, pages = (*notes, f"{pages - 1} more images in the file are left out"), 1
+def _from_vips(path: Path, image: Any, form: str, notes: tuple[str, ...]) -> Source:
+    """The first page as one picture."""
     alpha = bool(image.hasalpha())
     colours = image.bands - alpha
     if colours != (4 if image.interpretation == "cmyk" else colours) or colours not in (1, 3, 4):
@@ -195,14 +230,14 @@ def _from_vips(
         format=form,
         stored_width=image.width,
         stored_height=image.height,
-        pages=pages,
+        pages=1,
         channels=(1 if colours == 1 else 3) + alpha,
         depth=_depth(image, colour),
         orientation=_orientation(image),
         colour=colour,
         header=image,
         decoder=None,
-        content=content,
+        content=None,
         notes=(*notes, colour.note) if colour.note else notes,
     )
 
@@ -269,13 +304,11 @@ def source_image(source: Source) -> Iterator[Any]:
             kind = {"b-w": "grey16", "srgb": "rgb16"}[kind]
         yield image.copy(interpretation=kind)
         return
-    options = {"n": -1} if source.pages > 1 else {}
-    if source.content is not None:
-        with _errors_name(source):
-            yield open_image(_NO_FILE, source.content, **options)
-        return
-    with regular_file(source.path) as file, _errors_name(source):
-        yield open_image(file, None, **options)
+    options = {"n": source.pages} if source.pages > 1 else {}
+    if source.page:
+        options["page"] = source.page
+    with _errors_name(source):
+        yield open_image(source.path, source.content, **options)
 
 
 @contextmanager
@@ -283,16 +316,7 @@ def _errors_name(source: Source) -> Iterator[None]:
     try:
         yield
     except vips().Error as error:
-        text = reason(error)
-        if source.pages > 1 and "differ" in text:
-            text = "its pages differ in size or kind; split them first"
-        raise InputError(f"{source.path}: not a readable picture ({text})") from error
+        raise InputError(f"{source.path}: not a readable picture ({reason(error)})") from error
 
-
-class _NoFile:
-    """Stands for the file of a picture that came as bytes."""
-
-
-_NO_FILE: Final[Any] = _NoFile()
 
 __all__ = ["LOADERS", "MAX_PAGES", "ORIENTATIONS", "Source", "open_source", "source_image"]

@@ -107,9 +107,7 @@ class PixelStore:
             return pyvips.Image.new_from_memory(self._array.data, width, height, channels, form)
         assert self._path is not None
         name = os.fsencode(self._path)
-        return pyvips.Image.rawload(
-            name, width, height, channels, format=form, access="sequential"
-        )
+        return pyvips.Image.rawload(name, width, height, channels, format=form, access="sequential")
 
     def close(self) -> None:
         """Free the memory or remove the scratch file."""
