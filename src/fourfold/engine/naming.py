@@ -87,7 +87,10 @@ def plan_target(
         form, notes = asked, source.notes
     else:
         form, notes = _auto(source, width, height, room)
-    path = named if named is not None else _path(source, found, out, form, settings, network_scale)
+    path = named
+    if path is None and out != STDIO:
+        added = _added(settings, network_scale)
+        path = _path(found, out, form, added)
     return Target(path=path, form=form, width=width, height=height, notes=notes)
 
 
@@ -150,22 +153,13 @@ def _named_file(out: str | None, single: bool) -> Path | None:
     return Path(out)
 
 
-def _path(
-    source: Source,
-    found: Found,
-    out: str | None,
-    form: Format,
-    settings: OutputSettings,
-    network_scale: int,
-) -> Path | None:
-    if out == STDIO:
-        return None
+def _path(found: Found, out: str | None, form: Format, added: str) -> Path:
+    if str(found.path) == STDIO:
+        return Path(out or ".") / f"stdin{added}{form.suffixes[0]}"
     # The input's own spelling (.JPG, .jpeg) stays where it names the format.
     own = found.path.suffix
     ext = own if own.lower() in form.suffixes else form.suffixes[0]
-    name = f"{found.path.stem}{_added(settings, network_scale)}{ext}"
-    if str(found.path) == STDIO:
-        return Path(out or ".") / f"stdin{_added(settings, network_scale)}{form.suffixes[0]}"
+    name = f"{found.path.stem}{added}{ext}"
     return found.path.with_name(name) if out is None else Path(out) / found.relative.with_name(name)
 
 

@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
@@ -16,8 +16,8 @@ from fourfold.engine.picture import Finished, Picture, enlarge, finish, prepare
 from fourfold.engine.size import TargetSize
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import FourfoldError, OutputError, UsageError
-from fourfold.io.paths import STDIO, Found
 from fourfold.io.parts import remove_leftovers
+from fourfold.io.paths import STDIO, Found
 from fourfold.weights.zoo import DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def upscale_files(
     settings: OutputSettings,
     *,
     watcher: Watcher | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Enlarge each input; a failed one is reported in its outcome and never stops the rest.
 
     Results of an earlier run in the same folders are not inputs. Closing the iterator (Ctrl-C)

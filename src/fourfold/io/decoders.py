@@ -143,8 +143,7 @@ def _mode_of(image: Any) -> str:
 
 def _deep_jp2(file: BinaryIO, path: Path) -> Decoder | None:
     """JPEG 2000 beyond 8 bits per channel, which Pillow would cut down."""
-    import openjpeg
-
+    openjpeg: Any = importlib.import_module("openjpeg")
     content = file.read()
     file.seek(0)
     try:
@@ -161,7 +160,8 @@ def _deep_jp2(file: BinaryIO, path: Path) -> Decoder | None:
         except Exception as error:
             raise _broken(path, "jp2", error) from error
         wide = pixels.astype(np.uint32) * 65535 // ((1 << precision) - 1)
-        return wide.astype(np.uint16).reshape(*pixels.shape[:2], channels)
+        deep: Array = wide.astype(np.uint16).reshape(*pixels.shape[:2], channels)
+        return deep
 
     return Decoder(
         name="jp2",
@@ -175,8 +175,7 @@ def _deep_jp2(file: BinaryIO, path: Path) -> Decoder | None:
 
 
 def _heif(file: BinaryIO, path: Path) -> Decoder:
-    import pi_heif
-
+    pi_heif: Any = importlib.import_module("pi_heif")
     try:
         content = pi_heif.open_heif(file, convert_hdr_to_8bit=False)
     except Exception as error:

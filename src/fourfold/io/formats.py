@@ -91,8 +91,11 @@ EXTENSIONS: Final = ("auto", *FORMATS)
 _BY_SUFFIX: Final = {suffix: form for form in FORMATS.values() for suffix in form.suffixes}
 
 _READ_ONLY_SUFFIXES: Final = frozenset(
-    ".bmp .dib .ico .jp2 .j2k .jpf .jpx .j2c .heic .heif .hif .tga .pcx .ppm .pgm .pbm .pnm .dds "
-    ".apng .svg .pdf".split()
+    f".{name}"
+    for name in (
+        *("bmp", "dib", "ico", "icns", "jp2", "j2k", "j2c", "jpf", "jpx", "heic", "heif", "hif"),
+        *("tga", "pcx", "ppm", "pgm", "pbm", "pnm", "dds", "psd", "qoi", "apng"),
+    )
 )
 
 _MAGIC: Final = (

@@ -6,18 +6,25 @@ A part is locked for as long as its writer lives. The lock dies with the process
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-try:
-    import fcntl
-except ImportError:  # Windows: an open file cannot be removed there, which is lock enough
-    fcntl = None  # type: ignore[assignment]
+
+def _fcntl() -> Any:
+    """The module; None on Windows, where an open file cannot be removed: lock enough."""
+    try:
+        return importlib.import_module("fcntl")
+    except ImportError:
+        return None
+
+
+_FCNTL: Final = _fcntl()
 
 _NAME: Final = re.compile(r"^\.fourfold-[0-9a-f]{12}\.part(\.[A-Za-z0-9]+)?$")
 
@@ -66,7 +73,7 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
 def _remove_if_dead(path: Path) -> bool:
     try:
-        if fcntl is None:
+        if _FCNTL is None:
             path.unlink()
             return True
         descriptor = os.open(path, os.O_RDWR)
@@ -83,10 +90,10 @@ def _remove_if_dead(path: Path) -> bool:
 
 def _lock(descriptor: int) -> bool:
     """Take the lock without waiting. File systems without locks let everybody have it."""
-    if fcntl is None:
+    if _FCNTL is None:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _FCNTL.flock(descriptor, _FCNTL.LOCK_EX | _FCNTL.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -15,6 +14,7 @@ from fourfold.errors import InputError
 from fourfold.imaging.turns import Turn
 from fourfold.io.colour import ColourPlan, plan_colour
 from fourfold.io.decoders import Decoder, find_decoder, regular_file
+from fourfold.io.tiff import only_first_is_full
 from fourfold.io.vips import reason, vips
 
 LOADERS: Final[Mapping[str, str]] = {
@@ -164,12 +164,11 @@ def _count_pages(path: Path, image: Any, form: str, content: bytes | None) -> tu
     except vips().Error:
         if form != "tiff":
             raise
-    sizes = [(i.width, i.height) for i in (open_image(path, content, page=n) for n in range(count))]
-    # A pyramid holds the same picture again, each time half as large.
-    halves = all(
-        abs(a[0] - 2 * b[0]) <= 2 and abs(a[1] - 2 * b[1]) <= 2 for a, b in pairwise(sizes)
-    )
-    return (1, 1) if halves else (1, count)
+    if content is not None:
+        return 1, count
+    with regular_file(path) as file:
+        reduced = only_first_is_full(file, count)
+    return (1, 1) if reduced else (1, count)
 
 
 def open_image(path: Path, content: bytes | None, **options: Any) -> Any:

@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from fourfold.errors import OutputError
 from fourfold.io.parts import locked_part
+from fourfold.io.tiff import raw_tiff_header
+from fourfold.io.vips import vips
 
 Array = npt.NDArray[Any]
 
@@ -46,6 +48,8 @@ class PixelStore:
         self._path: Path | None = None
         self._open = ExitStack()
         self._lock = threading.Lock()
+        self._start = 0
+        """Bytes of the scratch file before the pixels."""
         if height * self._row <= in_memory:
             self._array = np.zeros(shape, self.dtype)
             return
@@ -54,7 +58,11 @@ class PixelStore:
             flags = os.O_RDWR | getattr(os, "O_BINARY", 0)
             self._file = os.open(self._path, flags)
             self._open.callback(os.close, self._file)
-            os.ftruncate(self._file, height * self._row)
+            is_float = self.dtype.kind == "f"
+            header = raw_tiff_header(shape, bits=8 * self.dtype.itemsize, is_float=is_float)
+            self._start = len(header)
+            self._write_at(memoryview(header), -self._start)
+            os.ftruncate(self._file, self._start + height * self._row)
         except OSError as error:
             self._open.close()
             raise _full(folder, error) from error
@@ -74,10 +82,10 @@ class PixelStore:
         ready = np.ascontiguousarray(pixels, self.dtype)
         try:
             if width == self.shape[1]:
-                self._write_at(memoryview(ready).cast("B"), top * self._row)
+                self._write_at(memoryview(ready.data).cast("B"), top * self._row)
                 return
             for y in range(height):
-                row = memoryview(ready[y]).cast("B")
+                row = memoryview(ready[y].data).cast("B")
                 self._write_at(row, (top + y) * self._row + left * item)
         except OSError as error:
             assert self._path is not None
@@ -89,25 +97,22 @@ class PixelStore:
             return self._array[top:bottom, left:right]
         result = np.empty((bottom - top, right - left, self.shape[2]), self.dtype)
         if right - left == self.shape[1]:
-            self._read_at(memoryview(result).cast("B"), top * self._row)
+            self._read_at(memoryview(result.data).cast("B"), top * self._row)
             return result
         item = self.shape[2] * self.dtype.itemsize
         for y in range(bottom - top):
-            row = memoryview(result[y]).cast("B")
+            row = memoryview(result[y].data).cast("B")
             self._read_at(row, (top + y) * self._row + left * item)
         return result
 
     def as_vips(self) -> Any:
         """The store as a libvips image, read row by row from the scratch file."""
-        import pyvips
-
-        height, width, channels = self.shape
-        form = _FORMATS[self.dtype.name]
         if self._array is not None:
-            return pyvips.Image.new_from_memory(self._array.data, width, height, channels, form)
-        assert self._path is not None
-        name = os.fsencode(self._path)
-        return pyvips.Image.rawload(name, width, height, channels, format=form, access="sequential")
+            height, width, channels = self.shape
+            form = _FORMATS[self.dtype.name]
+            return vips().Image.new_from_memory(self._array.data, width, height, channels, form)
+        source = vips().Source.new_from_descriptor(self._file)
+        return vips().Image.tiffload_source(source, access="sequential")
 
     def close(self) -> None:
         """Free the memory or remove the scratch file."""
@@ -121,6 +126,7 @@ class PixelStore:
         self.close()
 
     def _write_at(self, data: memoryview, offset: int) -> None:
+        offset += self._start
         while data:
             if hasattr(os, "pwrite"):
                 count = os.pwrite(self._file, data, offset)
@@ -131,6 +137,7 @@ class PixelStore:
             data, offset = data[count:], offset + count
 
     def _read_at(self, data: memoryview, offset: int) -> None:
+        offset += self._start
         while data:
             if hasattr(os, "preadv"):
                 count = os.preadv(self._file, [data], offset)
