@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
-from click.exceptions import Abort, ClickException, Exit
 
 from fourfold._version import __version__
-from fourfold.cli import bench, doctor, models, upscale
+from fourfold.cli import bench, data, doctor, evaluate, models, train, upscale
+from fourfold.cli.argv import expand_several_values
 from fourfold.errors import FourfoldError
+
+# Recent versions of Typer carry click inside, older ones depend on it; the common ancestor of the
+# errors of usage is reached through a name that both export.
+_CommandLineError: Any = next(
+    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
+)
 
 app = typer.Typer(
     name="fourfold",
@@ -38,6 +44,9 @@ def _root(
 
 
 app.command()(upscale.upscale)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.command()(bench.bench)
 app.command()(doctor.doctor)
@@ -51,16 +60,18 @@ def main() -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        result = app(arguments, standalone_mode=False, prog_name="fourfold")
+        result = app(expand_several_values(arguments), standalone_mode=False, prog_name="fourfold")
     except FourfoldError as error:
         _say(str(error))
         return error.exit_code
-    except Exit as error:
+    except typer.Exit as error:
         return error.exit_code
-    except ClickException as error:
-        _say(f"{error.format_message()} (see `fourfold --help`)")
+    except _CommandLineError as error:
+        message = error.format_message()
+        if message:  # empty when a bare command has just printed its help
+            _say(f"{message} (see `fourfold --help`)")
         return 2
-    except (Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         _say("interrupted; finished outputs are kept, the same command continues")
         return 130
     return result if isinstance(result, int) else 0

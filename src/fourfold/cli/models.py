@@ -39,7 +39,7 @@ def show(
         "name": loaded.name,
         "architecture": loaded.architecture,
         "scale": loaded.scale,
-        **{key: value for key, value in loaded.hyperparameters.items()},
+        **loaded.hyperparameters,
         "parameters": loaded.num_parameters,
         "halo": loaded.graph.halo(loaded.tensors),
         "flops_per_output_pixel": round(flops / loaded.scale**2),

@@ -1,1 +1,1 @@
-
+"""Arrays in, larger arrays out; no torch at import."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,7 +104,7 @@ def _ways(model: Model, picture: np.ndarray) -> dict[str, Callable[[], Any]]:
             up.upscale(picture[:16, :16])
         except MissingExtra:
             continue
-        ways[f"{backend} {precision}"] = lambda up=up: up.upscale(picture)
+        ways[f"{backend} {precision}"] = partial(up.upscale, picture)
     return ways
 
 
@@ -145,11 +146,11 @@ def _matmul_ceiling(rounds: int, side: int = 2048) -> dict[str, float]:
         import torch
     except ImportError:
         a = np.ones((side, side), np.float32)
-        return {"fp32": _best_gflops(lambda: a @ a, side, rounds)}
+        return {"fp32": _best_gflops(partial(np.matmul, a, a), side, rounds)}
     ceiling = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         b = torch.ones(side, side, dtype=dtype)
-        ceiling[name] = _best_gflops(lambda b=b: b @ b, side, rounds)
+        ceiling[name] = _best_gflops(partial(torch.matmul, b, b), side, rounds)
     return ceiling
 
 

@@ -13,56 +13,13 @@ import numpy as np
 
 from fourfold.errors import ModelError
 
-_POINTWISE: Final = frozenset(
-    [
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Neg",
-        "Abs",
-        "Pow",
-        "Sqrt",
-        "Exp",
-        "Log",
-        "Min",
-        "Max",
-        "Clip",
-        "Relu",
-        "LeakyRelu",
-        "PRelu",
-        "Elu",
-        "Selu",
-        "Gelu",
-        "Sigmoid",
-        "HardSigmoid",
-        "HardSwish",
-        "Tanh",
-        "Softplus",
-        "Softsign",
-        "Erf",
-        "Concat",
-        "Split",
-        "Slice",
-        "Cast",
-        "Identity",
-        "Dropout",
-        "BatchNormalization",
-        "Mish",
-        "Where",
-        "Sum",
-        "Mean",
-        "Gather",
-        "Unsqueeze",
-        "Squeeze",
-        "Constant",
-        "Shape",
-        "ConstantOfShape",
-        "Floor",
-        "Ceil",
-        "Round",
-    ]
-)
+_POINTWISE_NAMES: Final = """
+Add Sub Mul Div Neg Abs Pow Sqrt Exp Log Min Max Clip Relu LeakyRelu PRelu Elu Selu Gelu
+Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Erf Concat Split Slice Cast Identity
+Dropout BatchNormalization Mish Where Sum Mean Gather Unsqueeze Squeeze Constant Shape
+ConstantOfShape Floor Ceil Round
+"""
+_POINTWISE: Final = frozenset(_POINTWISE_NAMES.split())
 """Operations that read no neighbours (or handle shapes only)."""
 
 

@@ -29,8 +29,8 @@ class Stage:
 class Network:
     """A generator ready to be compiled.
 
-    `whole` is the network in one piece; `parts` compute the same one after another, each with a
-    small halo, so that windows fit the caches (see `Graph.split`).
+    `whole` is the network in one piece; `parts` compute the same one after another, each over
+    windows of the size that suits it (see `Graph.split`).
     """
 
     name: str
@@ -83,7 +83,7 @@ def network_of(model: Model) -> Network:
         scale=model.scale,
         sha256=model.sha256,
         whole=stage(graph),
-        parts=tuple(stage(part) for part in graph.split(tensors)),
+        parts=tuple(stage(part) for part in graph.split()),
         flops_per_pixel=graph.flops(tensors),
     )
 

@@ -258,9 +258,9 @@ class _Reader:
         first = page * source.stored_height
 
         def read(box: Box) -> AnyImage:
-            stored = box.turned(back, source.height, source.width).shifted(first, 0)
-            store = self._decoded.store
-            pixels = store.read(stored.top, stored.bottom, stored.left, stored.right)
+            stored = box.turned(back, source.height, source.width)
+            top, bottom = first + stored.top, first + stored.bottom
+            pixels = self._decoded.store.read(top, bottom, stored.left, stored.right)
             if self.grey:
                 pixels = pixels[..., 2:]
             return np.ascontiguousarray(turn.do(self._scaled(pixels)))

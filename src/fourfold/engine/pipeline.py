@@ -73,6 +73,10 @@ class Outcome:
         }
 
 
+_Numbered = tuple[int, Outcome]
+"""With the number of its input."""
+
+
 class Watcher(Protocol):
     """Told how the work goes on; called from the thread that runs the network."""
 
@@ -150,9 +154,20 @@ def upscale_files(
     found = without_results(inputs, settings, upscaler.scale)
     run = _Run(found, out, upscaler, settings)
     try:
-        yield from run.outcomes(watcher)
+        yield from _in_order(run.outcomes(watcher))
     finally:
         run.stop()
+
+
+def _in_order(numbered: Iterator[tuple[int, Outcome]]) -> Iterator[Outcome]:
+    """Outcomes in the order of the inputs, though some are known early."""
+    early: dict[int, Outcome] = {}
+    following = 0
+    for number, outcome in numbered:
+        early[number] = outcome
+        while following in early:
+            yield early.pop(following)
+            following += 1
 
 
 class _Claims:
@@ -183,6 +198,8 @@ class _Claims:
 class _Work:
     """A picture on its way with the time spent on it."""
 
+    number: int
+    """Of the input, from 0."""
     name: str
     picture: Picture
     seconds: float = 0.0
@@ -197,27 +214,27 @@ class _Run:
     upscaler: Upscaler
     settings: OutputSettings
     _stop: threading.Event = field(default_factory=threading.Event)
-    _prepared: queue.Queue[_Work | Outcome | UsageError | None] = field(
+    _prepared: queue.Queue[_Work | _Numbered | UsageError | None] = field(
         default_factory=lambda: queue.Queue(_AHEAD)
     )
     _enlarged: queue.Queue[_Work | None] = field(default_factory=lambda: queue.Queue(_AHEAD))
-    _done: queue.SimpleQueue[Outcome] = field(default_factory=queue.SimpleQueue)
+    _done: queue.SimpleQueue[_Numbered] = field(default_factory=queue.SimpleQueue)
     _threads: list[threading.Thread] = field(default_factory=list)
 
-    def outcomes(self, watcher: Watcher | None) -> Iterator[Outcome]:
-        """Run the network over what is prepared; yield outcomes as they are known."""
+    def outcomes(self, watcher: Watcher | None) -> Iterator[_Numbered]:
+        """Run the network over what is prepared; yield numbered outcomes as they are known."""
         self._start(self._prepare_all)
         self._start(self._finish_all)
         waiting = 0
         while (item := _get(self._prepared, self._stop)) is not None:
             if isinstance(item, UsageError):
                 raise item
-            if isinstance(item, Outcome):
+            if isinstance(item, tuple):
                 yield item
             else:
                 failed = self._enlarge(item, watcher)
                 if failed is not None:
-                    yield failed
+                    yield item.number, failed
                 elif _put(self._enlarged, item, self._stop):
                     waiting += 1
             while not self._done.empty():
@@ -245,15 +262,15 @@ class _Run:
 
     def _prepare_all(self) -> None:
         claims = _Claims()
-        for item in self.found:
-            prepared = self._prepare(item, claims)
+        for number, item in enumerate(self.found):
+            prepared = self._prepare(number, item, claims)
             if not _put(self._prepared, prepared, self._stop):
                 if isinstance(prepared, _Work):
                     prepared.picture.close()
                 return
         _put(self._prepared, None, self._stop)
 
-    def _prepare(self, item: Found, claims: _Claims) -> _Work | Outcome | UsageError:
+    def _prepare(self, number: int, item: Found, claims: _Claims) -> _Work | _Numbered | UsageError:
         started = time.perf_counter()
         claims.owner = item.path
         name = str(item.path)
@@ -269,12 +286,15 @@ class _Run:
             )
         except Finished as kept:
             reason = "exists (--overwrite replaces it)"
-            return Outcome(input=name, output=str(kept.path), status="skipped", reason=reason)
+            output = str(kept.path)
+            return number, Outcome(input=name, output=output, status="skipped", reason=reason)
         except UsageError as error:
             return error
         except Exception as error:
-            return _failed(name, error)
-        return _Work(name=name, picture=picture, seconds=time.perf_counter() - started)
+            return number, _failed(name, error)
+        return _Work(
+            number=number, name=name, picture=picture, seconds=time.perf_counter() - started
+        )
 
     def _enlarge(self, work: _Work, watcher: Watcher | None) -> Outcome | None:
         """None when the picture goes on to be encoded."""
@@ -304,7 +324,7 @@ class _Run:
                 outcome = _failed(work.name, error)
             finally:
                 work.picture.close()
-            self._done.put(outcome)
+            self._done.put((work.number, outcome))
 
 
 def _done(work: _Work, notes: tuple[str, ...], seconds: float) -> Outcome:

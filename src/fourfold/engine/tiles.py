@@ -61,10 +61,6 @@ class Box:
             self.right - outer.left,
         )
 
-    def shifted(self, down: int, right: int) -> Box:
-        """The rectangle moved."""
-        return Box(self.top + down, self.bottom + down, self.left + right, self.right + right)
-
     def scaled(self, scale: int) -> Box:
         """The rectangle after enlargement."""
         return Box(self.top * scale, self.bottom * scale, self.left * scale, self.right * scale)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
@@ -18,7 +18,6 @@ import numpy as np
 from fourfold.engine.backend import Backend, Tensor4
 from fourfold.engine.memory import parse_memory, plan_tile
 from fourfold.engine.network import Network, Stage, load_network
-from fourfold.engine.region import Region
 from fourfold.engine.select import Choice, choose, open_backend
 from fourfold.engine.tiles import Box, plan_tiles
 from fourfold.errors import BackendError, BackendOutOfMemory, UsageError
@@ -35,13 +34,11 @@ logger = logging.getLogger(__name__)
 Read = Callable[[Box], AnyImage]
 """Returns the pixels of a box of the source picture."""
 
-WHOLE_SIDE: Final = 128
-"""Tiles up to this side run the network in one piece: they fit the caches as they are."""
+WHOLE_SIDE: Final = 256
+"""Tiles up to this side run the network in one piece; larger ones are faster in parts."""
 
-PART_SIDE: Final = 192
-UPSAMPLER_SIDE: Final = 96
-"""Sides of the windows of a trunk part and of the upsampler, whose tensors are 16 times as large.
-Chosen with `benchmarks/windows.py`: larger windows fall out of the second-level cache."""
+UPSAMPLER_SIDE: Final = 128
+"""Side of the windows of the upsampler, whose tensors are 16 times as large as the trunk's."""
 
 _SMALLEST_TILE: Final = 16
 
@@ -205,7 +202,8 @@ class Upscaler:
                 )
             logger.warning("%s overflows in %s; once more in fp32", self.network.name, precision)
             sr = self._run(lr_nchw, kept, "fp32")
-        return sr[0].transpose(1, 2, 0)
+        image: Image = sr[0].transpose(1, 2, 0)
+        return image
 
     def _infer_halves(self, lr: Image, kept: Box) -> Image:
         side = max(kept.height, kept.width) // 2
@@ -230,44 +228,26 @@ class Upscaler:
         return self._run_parts(lr_nchw, kept, precision)
 
     def _run_parts(self, lr_nchw: Tensor4, kept: Box, precision: str) -> Tensor4:
-        """Run the stages one after another; each covers what the later ones need around `kept`."""
+        """The trunk on all of `lr_nchw` at once, the upsampler on small windows over `kept`."""
         height, width = lr_nchw.shape[2:]
-        picture = Box(0, height, 0, width)
-        values = {"lr": Region(picture, lr_nchw)}
-        for i, stage in enumerate(self.network.parts):
-            later = self.network.parts[i + 1 :]
-            needed = kept.grow(sum(s.halo for s in later), height=height, width=width)
-            made = self._run_stage(stage, values, needed, precision)
-            alive = {name for s in later for name in s.inputs}
-            values = {k: v for k, v in {**values, **made}.items() if k in alive or not later}
-        return values[stage.outputs[-1]].array
-
-    def _run_stage(
-        self, stage: Stage, values: Mapping[str, Region], needed: Box, precision: str
-    ) -> dict[str, Region]:
-        """Outputs of one stage over the `needed` box, window by window."""
-        backend = self._backend(stage, precision)
-        side = PART_SIDE if stage.scale == 1 else UPSAMPLER_SIDE
-        # Inputs may cover different boxes; windows stay inside all of them.
-        boxes = [values[name].box for name in stage.inputs]
-        common = Box(
-            max(b.top for b in boxes),
-            min(b.bottom for b in boxes),
-            max(b.left for b in boxes),
-            min(b.right for b in boxes),
-        )
-        result: dict[str, Region] = {}
+        values = {"lr": lr_nchw}
+        *trunk, upsampler = self.network.parts
+        for stage in trunk:
+            outputs = self._backend(stage, precision).run(*(values[name] for name in stage.inputs))
+            values.update(zip(stage.outputs, outputs, strict=True))
+        backend = self._backend(upsampler, precision)
+        sr = np.empty((1, 3, kept.height * self.scale, kept.width * self.scale), np.float32)
         for part, window in plan_tiles(
-            common.height, common.width, tile=side, halo=stage.halo, region=needed.within(common)
+            height, width, tile=UPSAMPLER_SIDE, halo=upsampler.halo, region=kept
         ):
-            seen = window.shifted(common.top, common.left)
-            outputs = backend.run(*(values[name].crop(seen) for name in stage.inputs))
-            for name, output in zip(stage.outputs, outputs, strict=True):
-                if name not in result:
-                    result[name] = Region.empty(needed, output.shape[1], stage.scale)
-                kept = part.shifted(common.top, common.left)
-                result[name].paste(output, kept=kept, window=seen, scale=stage.scale)
-        return result
+            seen = (values[name][:, :, window.rows, window.columns] for name in upsampler.inputs)
+            (piece,) = backend.run(*seen)
+            into, crop = (
+                part.within(kept).scaled(self.scale),
+                part.within(window).scaled(self.scale),
+            )
+            sr[:, :, into.rows, into.columns] = piece[:, :, crop.rows, crop.columns]
+        return sr
 
     def _backend(self, stage: Stage, precision: str) -> Backend:
         """The compiled stage, opened once."""

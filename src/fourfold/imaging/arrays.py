@@ -65,7 +65,8 @@ def from_float(image: Image, dtype: npt.DTypeLike) -> AnyImage:
     clipped = np.clip(image, 0, 1)
     if peak == 1:
         return clipped
-    return np.floor(clipped * np.float32(peak) + np.float32(0.5)).astype(kind)
+    rounded: AnyImage = np.floor(clipped * np.float32(peak) + np.float32(0.5)).astype(kind)
+    return rounded
 
 
 def quantize(image: Image) -> Image:

@@ -19,7 +19,8 @@ def back_project(sr: Image, lr: Image) -> Image:
     1991). The result is not clipped.
     """
     residual = lr - imresize(sr, size=lr.shape[:2])
-    return sr + imresize(residual, size=sr.shape[:2])
+    corrected: Image = sr + imresize(residual, size=sr.shape[:2])
+    return corrected
 
 
 __all__ = ["CONSISTENCY_HALO", "back_project"]

@@ -1,9 +1,11 @@
 """MATLAB's `imresize` in NumPy: what the field's low-resolution pictures are made with.
 
 Two conventions set it apart from other resizers, and both change scores by decibels: the kernel is
-widened when shrinking (antialiasing), and pictures continue symmetrically beyond their edges.
-Integer pictures are rounded and clipped after each dimension, as MATLAB does.
-Source: the documented behaviour of imresize (Image Processing Toolbox) and its `contributions` step.
+widened when shrinking (antialiasing), and pictures continue beyond their edges (symmetrically; old
+releases repeated the border pixel). The published low-resolution sets were made along two paths,
+named here by `Rounding`: on integers, rounded after each dimension, or on doubles, rounded once.
+docs/scoring.md says which set was made how.
+Source: the documented behaviour of imresize (Image Processing Toolbox).
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from math import ceil
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +21,26 @@ import numpy.typing as npt
 from fourfold.errors import ImageContractError
 
 Kernel = Literal["box", "triangle", "cubic", "lanczos2", "lanczos3"]
+Rounding = Literal["each", "once"]
+"""Integer pictures: round after each dimension (`imresize(uint8)`), or once at the end
+(`im2uint8(imresize(im2double(uint8)))`)."""
+Edge = Literal["symmetric", "replicate"]
+"""Beyond the border: mirrored (MATLAB today), or the border pixel repeated (its old releases)."""
 Weights = npt.NDArray[np.float64]
+Taps = tuple[npt.NDArray[np.intp], Weights]
 
+_INTEGERS: Final = (np.dtype(np.uint8), np.dtype(np.uint16))
 _ROWS_PER_BLOCK: Final = 64
 """Output rows per matrix product: few enough that the band fills most of the block."""
 
 
 def _box(x: Weights) -> Weights:
-    return ((x >= -0.5) & (x < 0.5)).astype(np.float64)
+    return np.where((x >= -0.5) & (x < 0.5), 1.0, 0.0)
 
 
 def _triangle(x: Weights) -> Weights:
-    return np.maximum(1 - np.abs(x), 0)
+    rising: Weights = np.maximum(1 - np.abs(x), 0)
+    return rising
 
 
 def _cubic(x: Weights) -> Weights:
@@ -64,48 +74,76 @@ def imresize(
     size: tuple[int, int] | None = None,
     kernel: Kernel = "cubic",
     antialias: bool = True,
+    rounding: Rounding = "each",
+    edge: Edge = "symmetric",
 ) -> npt.NDArray[Any]:
     """Resize `(H, W)` or `(H, W, C)` by `scale`, or to `size` (height, width), like MATLAB.
 
     With `scale` the output is `ceil(scale * H)` by `ceil(scale * W)`. uint8 and uint16 come back
-    rounded (half up) and clipped after each dimension; floats come back unclipped in their type.
-    Raises `ImageContractError` unless exactly one of `scale` and `size` is given and positive.
+    rounded (half up) and clipped, when `rounding` says; floats come back unclipped in their type.
+    Raises `ImageContractError` for another shape or type, and unless exactly one of `scale` and
+    `size` is given and positive.
 
     >>> imresize(np.array([[0, 255]], np.uint8), 2)
     array([[  0,  52, 203, 255],
            [  0,  52, 203, 255]], dtype=uint8)
     """
-    height, width = image.shape[:2]
-    if (scale is None) == (size is None):
-        raise ImageContractError("imresize: want either a scale or a size")
-    if kernel not in _KERNELS:
-        raise ImageContractError(f"imresize: want a kernel of {sorted(_KERNELS)}, got {kernel!r}")
-    if size is not None:
-        out_height, out_width = size
-        scales = (out_height / height, out_width / width)
-    else:
-        assert scale is not None
-        if not scale > 0:
-            raise ImageContractError(f"imresize: want a scale above 0, got {scale}")
-        # Exact in practice: ceil(0.25 * 512) is 128; the epsilon absorbs 1/3 * 3 and the like.
-        out_height, out_width = (max(1, ceil(n * scale - 1e-9)) for n in (height, width))
-        scales = (scale, scale)
-    if min(out_height, out_width) < 1:
-        raise ImageContractError(f"imresize: want a size of at least 1x1, got {size}")
+    _check(image, kernel=kernel, rounding=rounding, edge=edge)
+    out_size, scales = _target(image.shape[:2], scale, size)
+    once = rounding == "once" and np.issubdtype(image.dtype, np.integer)
+    result = image.astype(np.float64) if once else image
     # MATLAB works on the dimension with the smaller scale first, rows first when equal.
-    result = image
     for axis in sorted((0, 1), key=lambda axis: scales[axis]):
-        length = (out_height, out_width)[axis]
-        taps = contributions(image.shape[axis], length, scales[axis], kernel, antialias)
+        taps = contributions(
+            image.shape[axis], out_size[axis], scales[axis], kernel, antialias, edge
+        )
         result = _resize_axis(result, axis, taps)
-    return result
+    return np.ascontiguousarray(_to_integer(result, image.dtype) if once else result)
+
+
+def _check(image: npt.NDArray[Any], *, kernel: str, rounding: str, edge: str) -> None:
+    floating = np.issubdtype(image.dtype, np.floating)
+    if image.ndim not in (2, 3) or not image.size or not (floating or image.dtype in _INTEGERS):
+        raise ImageContractError(
+            "imresize: want (H, W) or (H, W, C) of uint8, uint16 or float, "
+            f"got {image.dtype} {image.shape}"
+        )
+    for what, value, known in (
+        ("kernel", kernel, sorted(_KERNELS)),
+        ("rounding", rounding, get_args(Rounding)),
+        ("edge", edge, get_args(Edge)),
+    ):
+        if value not in known:
+            raise ImageContractError(f"imresize: want {what} of {list(known)}, got {value!r}")
+
+
+def _target(
+    shape: tuple[int, ...], scale: float | None, size: tuple[int, int] | None
+) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Output size and the scale of each dimension."""
+    if size is not None and scale is None:
+        if min(size) < 1:
+            raise ImageContractError(f"imresize: want a size of at least 1x1, got {size}")
+        return size, (size[0] / shape[0], size[1] / shape[1])
+    if scale is None or size is not None:
+        raise ImageContractError("imresize: want either a scale or a size")
+    if not 0 < scale < float("inf"):
+        raise ImageContractError(f"imresize: want a scale above 0, got {scale}")
+    # ceil(0.25 * 512) is exact; the epsilon absorbs 1/3 * 3 and the like.
+    height, width = (max(1, ceil(n * scale - 1e-9)) for n in shape)
+    return (height, width), (scale, scale)
 
 
 @lru_cache(maxsize=64)
 def contributions(
-    in_length: int, out_length: int, scale: float, kernel: Kernel = "cubic", antialias: bool = True
-) -> tuple[npt.NDArray[np.intp], Weights]:
-    """For each output sample, the input samples it reads and their weights, `(out_length, taps)`."""
+    in_length: int,
+    out_length: int,
+    scale: float,
+    kernel: Kernel = "cubic",
+    antialias: bool = True,
+    edge: Edge = "symmetric",
+) -> Taps:
+    """The input samples each output sample reads and their weights, both `(out_length, taps)`."""
     function, support = _KERNELS[kernel]
     stretch = min(scale, 1.0) if antialias else 1.0
     support /= stretch
@@ -114,16 +152,16 @@ def contributions(
     index = first[:, None] + np.arange(ceil(support) + 2)
     weights = stretch * function(stretch * (centre[:, None] - index))
     weights /= weights.sum(axis=1, keepdims=True)
-    # Beyond the edge the picture continues symmetrically: 2 1 0 | 0 1 2 ... n-1 | n-1 n-2
-    index %= 2 * in_length
-    index = np.minimum(index, 2 * in_length - 1 - index)
+    if edge == "symmetric":  # 2 1 0 | 0 1 2 ... n-1 | n-1 n-2
+        index %= 2 * in_length
+        index = np.minimum(index, 2 * in_length - 1 - index)
+    else:
+        index = np.clip(index, 0, in_length - 1)
     used = np.any(weights != 0, axis=0)
     return index[:, used], weights[:, used]
 
 
-def _resize_axis(
-    image: npt.NDArray[Any], axis: int, taps: tuple[npt.NDArray[np.intp], Weights]
-) -> npt.NDArray[Any]:
+def _resize_axis(image: npt.NDArray[Any], axis: int, taps: Taps) -> npt.NDArray[Any]:
     """Apply the taps along one axis, as products with small dense blocks of the banded matrix."""
     index, weights = taps
     integer = np.issubdtype(image.dtype, np.integer)
@@ -137,10 +175,7 @@ def _resize_axis(
         band = np.zeros((rows.stop - rows.start, high - low))
         np.add.at(band, (np.arange(len(band))[:, None], index[rows] - low), weights[rows])
         block = band.astype(work_type) @ columns[low:high].astype(work_type, copy=False)
-        if integer:
-            peak = np.iinfo(image.dtype).max
-            block = np.clip(np.floor(block + 0.5), 0, peak)
-        result[rows] = block
+        result[rows] = _to_integer(block, image.dtype) if integer else block
     return np.moveaxis(result.reshape(len(index), *moved.shape[1:]), 0, axis)
 
 
@@ -171,4 +206,9 @@ def resize_by_strips(
         yield top, _resize_axis(strip, 1, across)
 
 
-__all__ = ["Kernel", "contributions", "imresize", "resize_by_strips"]
+def _to_integer(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Round half up and clip to the range of `dtype`."""
+    return np.clip(np.floor(values + 0.5), 0, np.iinfo(np.dtype(dtype)).max).astype(dtype)
+
+
+__all__ = ["Edge", "Kernel", "Rounding", "contributions", "imresize", "resize_by_strips"]

@@ -1,1 +1,1 @@
-
+"""Files in, arrays out, and back."""

@@ -58,7 +58,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     ),
     "tiff": Format(
         name="tiff",
-        suffixes=(".tif", ".tiff"),
+        suffixes=(".tiff", ".tif"),
         depths=(8, 16, 32),
         alpha=True,
         frames=True,

@@ -38,7 +38,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def _flush_to_disk(path: Path) -> None:
     """Make the content durable before the rename, so a power cut cannot leave an empty file."""
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows refuses to flush a file opened for reading
         os.fsync(file.fileno())
 
 
@@ -70,7 +70,7 @@ def find_inputs(
             inside = _files_below(path, recursive, leave_out)
             matches = [Found(p, p.relative_to(path), named=False) for p in inside]
         elif text != STDIO and glob.has_magic(text) and not os.path.lexists(path):
-            names = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - absolute patterns too
+            names = sorted(glob.glob(text, recursive=True))
             matches = [Found(Path(n), Path(Path(n).name), named=False) for n in names]
             matches = [item for item in matches if item.path.is_file()]
             if not matches:

@@ -1,1 +1,1 @@
-
+"""Files to tensors, and tensors to the form that runs fastest."""

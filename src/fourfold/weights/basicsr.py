@@ -75,10 +75,8 @@ def _read_shape(tensors: Mapping[str, Array]) -> dict[str, int]:
     width = int(tensors["head.weight"].shape[0])
     blocks = {int(name.split(".")[1]) for name in tensors if name.startswith("blocks.")}
     factor_squared = tensors["upsample.0.weight"].shape[0] // width
-    if "upsample.1.weight" in tensors:
-        scale = 4
-    else:
-        scale = 3 if factor_squared == 9 else 2
+    two_stages = "upsample.1.weight" in tensors
+    scale = 4 if two_stages else {4: 2, 9: 3}.get(factor_squared, 2)
     return {"scale": scale, "num_blocks": max(blocks, default=-1) + 1, "width": width}
 
 

@@ -141,47 +141,27 @@ class Graph:
             if isinstance(node, Conv)
         )
 
-    def split(self, tensors: Tensors, *, part_halo: int = 8) -> tuple[Graph, ...]:
-        """Parts that compute the same one after another, each with a small halo of its own.
+    def split(self) -> tuple[Graph, ...]:
+        """Trunk and upsampler: parts that compute the same one after the other, or just this graph.
 
-        Run whole, a deep network needs its full halo around every window; run in parts, the halo
-        is spent once per picture and windows can be small enough for the processor's caches. The
-        trunk is cut wherever at least `part_halo` pixels of halo have gathered and at most two
-        values cross (the residual stream and the long skip); what enlarges stays one part.
+        The trunk is deep and its tensors are small, so it wants large windows; the upsampler is
+        shallow and its tensors are 16 times as large, so it wants small ones. The cut is in front
+        of the convolution that feeds the first enlargement, whose output is already wide.
         """
-        cuts = self._cuts(tensors, part_halo)
-        bounds = list(zip([0, *cuts], [*cuts, len(self.nodes)], strict=True))
-        return tuple(self._part(start, stop) for start, stop in bounds)
-
-    def _cuts(self, tensors: Tensors, part_halo: int) -> list[int]:
-        scales, radii = self.scales(), self.radii(tensors)
-        end = next((i for i, n in enumerate(self.nodes) if scales[n.output] > 1), 0)
-        # The convolution that feeds the first enlargement has wide output: it belongs behind it.
-        while end and not isinstance(self.nodes[end], Conv):
-            end -= 1
-        cuts: list[int] = []
-        spent = 0.0
-        for i in range(1, end):
-            gathered = radii[self.nodes[i - 1].output]
-            crossing = self._crossing(i) - set(self.inputs)
-            if gathered - spent >= part_halo and len(crossing) <= 2:
-                cuts.append(i)
-                spent = gathered
-        if end:
-            cuts.append(end)
-        return cuts
-
-    def _crossing(self, index: int) -> set[str]:
-        """Values made before node `index` (or given) that nodes from there on read."""
-        made = set(self.inputs) | {n.output for n in self.nodes[:index]}
-        return {name for n in self.nodes[index:] for name in n.inputs} & made
+        scales = self.scales()
+        cut = next((i for i, n in enumerate(self.nodes) if scales[n.output] > 1), 0)
+        while cut and not isinstance(self.nodes[cut], Conv):
+            cut -= 1
+        if not cut:
+            return (self,)
+        return self._part(0, cut), self._part(cut, len(self.nodes))
 
     def _part(self, start: int, stop: int) -> Graph:
         nodes = self.nodes[start:stop]
         made = [n.output for n in nodes]
         read = {name for n in nodes for name in n.inputs} - set(made)
         inputs = tuple(sorted(read))
-        needed = self._crossing(stop) | set(self.outputs)
+        needed = {name for n in self.nodes[stop:] for name in n.inputs} | set(self.outputs)
         channels = tuple(
             dict(zip(self.inputs, self.channels, strict=True)).get(n, 0) for n in inputs
         )

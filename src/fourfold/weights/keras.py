@@ -40,7 +40,7 @@ def read_keras_layers(path: Path) -> dict[str, list[tuple[str, dict[str, Array]]
         raise MissingExtra("reading Keras .h5 weights", "train") from error
     try:
         with h5py.File(path, "r") as file:
-            group = file["model_weights"] if "model_weights" in file else file
+            group = file.get("model_weights", file)
             layers = {name: _variables(group[name]) for name in group}
     except OSError as error:
         raise ModelError(

@@ -112,12 +112,12 @@ def _node(
                 mode="linear",
                 coordinate_transformation_mode="half_pixel",
             )
-        case Affine(scale=scale, offset=offset):
-            factor = constant(f"{output}.scale", np.array(scale))
+        case Affine(scale=gain, offset=offset):
+            gain_name = constant(f"{output}.scale", np.array(gain))
             shift = constant(f"{output}.offset", np.array(offset))
             scaled = f"{output}.scaled"
             return [
-                make("Mul", [*inputs, factor], [scaled]),
+                make("Mul", [*inputs, gain_name], [scaled]),
                 make("Add", [scaled, shift], [output]),
             ], constants
         case _:

@@ -1,0 +1,44 @@
+# make demo    upscale a picture that ships here (core install, no torch)
+# make test    the whole default test suite
+# make check   format, lint, types, import rules
+# Each target builds what it needs in .venv and needs nothing but Python >= 3.11, pip and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+endif
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test check slow clean
+
+demo: $(VENV)/core.stamp
+	$(BIN)/fourfold upscale demo/chelsea.png -o out/chelsea_x4.png --overwrite
+	@echo "The result is in out/chelsea_x4.png; compare it with demo/chelsea.png"
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m pip install virtualenv && $(PYTHON) -m virtualenv $(VENV); }
+
+$(VENV)/core.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -q -c constraints.txt -e .
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/core.stamp
+
+clean:
+	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,164 @@
+"""`fourfold upscale` as people call it; a tiny model keeps it quick."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fourfold.cli.main import run
+from fourfold.io.images import read_pixels, write_pixels
+from fourfold.weights.format import save_model
+from tests.models import tiny_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_model(tiny_model(), path)
+    return str(path)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 14, 3), np.uint8)
+    write_pixels(pixels, tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    assert error.startswith("fourfold: ")
+    return error
+
+
+def test_the_result_stands_beside_the_input(photo: Path, model: str) -> None:
+    assert run(["upscale", str(photo), "-n", model]) == 0
+    assert read_pixels(photo.with_name("photo_x4.png")).shape == (40, 56, 3)
+    assert len(list(photo.parent.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        (["-s", "3"], (30, 42)),
+        (["--outscale", "1"], (10, 14)),
+        (["-s", "16"], (160, 224)),
+        (["--fit", "100x100"], (71, 100)),
+        (["--fit", "1080p"], (1080, 1512)),
+        (["-t", "5"], (40, 56)),
+        (["--tile", "0", "--tta"], (40, 56)),
+    ],
+)
+def test_sizes(photo: Path, model: str, options: list[str], size: tuple[int, int]) -> None:
+    out = photo.with_name("out.png")
+    assert run(["upscale", "-i", str(photo), "-o", str(out), "-n", model, *options]) == 0
+    assert read_pixels(out).shape[:2] == size
+
+
+@pytest.mark.parametrize("ext", ["jpg", "webp", "tiff", "png"])
+def test_formats_and_quality(photo: Path, model: str, ext: str) -> None:
+    arguments = ["upscale", str(photo), "-n", model, "--ext", ext, "--quality", "80"]
+    assert run([*arguments, "--suffix", "-big"]) == 0
+    assert read_pixels(photo.with_name(f"photo-big.{ext}")).shape == (40, 56, 3)
+
+
+def test_existing_results_are_skipped_unless_told(
+    photo: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = photo.with_name("photo_x4.png")
+    out.write_text("precious")
+    assert run(["upscale", str(photo), "-n", model]) == 0
+    assert out.read_text() == "precious"
+    assert "--overwrite" in capsys.readouterr().err
+    assert run(["upscale", str(photo), "-n", model, "--overwrite"]) == 0
+    assert read_pixels(out).shape == (40, 56, 3)
+
+
+def test_json_is_one_object_per_input(
+    photo: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(photo.with_name("missing.png"))
+    assert run(["upscale", str(photo), missing, "-n", model, "--json"]) == 1
+    captured = capsys.readouterr()
+    done, failed = map(json.loads, captured.out.splitlines())
+    assert (done["status"], done["width"], done["height"]) == ("done", 56, 40)
+    assert failed["status"] == "failed"
+    assert "missing.png" in captured.err
+
+
+def test_standard_input_and_output(
+    photo: Path,
+    model: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(photo.read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert run(["upscale", "-", "-o", "-", "-n", model]) == 0
+    assert capfdbinary.readouterr().out.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["missing.png"], 1, "no such file"),
+        (["text.png"], 1, "text.png"),
+        (["empty.jpg"], 1, "empty.jpg"),
+        (["photo.png", "-n", "nothing"], 2, "no such model"),
+        (["photo.png", "-s", "0"], 2, "--scale: want"),
+        (["photo.png", "-s", "17"], 2, "--scale: want"),
+        (["photo.png", "-s", "2", "--fit", "4k"], 2, "got both"),
+        (["photo.png", "--fit", "big"], 2, "--fit: want"),
+        (["photo.png", "--texture", "2"], 2, "--texture: want"),
+        (["photo.png", "--backend", "x"], 2, "--backend: want"),
+        (["photo.png", "-t", "x"], 2, "--tile: want"),
+        (["photo.png", "--quality", "0"], 2, "--quality: want"),
+        (["photo.png", "--ext", "exe"], 2, "--ext: want"),
+        (["photo.png", "--max-memory", "much"], 2, "--max-memory: want"),
+        (["photo.png", "--max-pixels", "10"], 1, "--max-pixels"),
+        (["photo.png", "-o", "out.doc"], 2, "-o out.doc"),
+        (["photo.png", "--unknown"], 2, "--unknown"),
+        ([], 2, "INPUT"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    photo: Path,
+    arguments: list[str],
+    code: int,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    Path("text.png").write_text("not a picture")
+    Path("empty.jpg").touch()
+    before = sorted(Path().iterdir())
+    assert run(["upscale", *arguments]) == code
+    assert says in one_line(capsys)
+    assert sorted(Path().iterdir()) == before
+
+
+def test_a_place_that_cannot_be_written_is_one_line(
+    photo: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photo.parent / "file").write_text("x")
+    out = photo.parent / "file" / "out.png"
+    assert run(["upscale", str(photo), "-n", model, "-o", str(out)]) == 1
+    assert "cannot write" in one_line(capsys)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_one_line(
+    photo: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo.parent.chmod(0o500)
+    assert run(["upscale", str(photo), "-n", model]) == 1
+    assert "cannot write" in one_line(capsys)
+    photo.parent.chmod(0o700)

@@ -1,0 +1,77 @@
+"""The bundled models reach their published scores through the public `Upscaler`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fourfold import Upscaler
+from fourfold.engine.openvino import cpu_precisions
+from fourfold.imaging.resize import imresize
+from fourfold.io.images import read_pixels
+from fourfold.metrics.protocol import score_pair
+
+
+def scores(bench: Path, dataset: str, **options: Any) -> tuple[float, float]:
+    """Mean PSNR-Y and largest move of a picture's mean colour, of 255."""
+    up = Upscaler(**options)
+    psnr, drift = [], []
+    for path in sorted((bench / dataset / "HR").glob("*.png")):
+        lr = read_pixels(bench / dataset / "LR_bicubic" / "X4" / f"{path.stem}x4.png")
+        sr = up.upscale(lr)
+        hr = read_pixels(path)[: sr.shape[0], : sr.shape[1]]
+        psnr.append(score_pair(sr, hr, scale=4).psnr_y)
+        moved = imresize(sr.astype(np.float64), 0.25).mean((0, 1)) - lr.mean((0, 1))
+        drift.append(np.abs(moved).max())
+    return float(np.mean(psnr)), float(np.max(drift))
+
+
+PRECISIONS = ["fp32", "bf16"]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("model", "wanted"), [("srresnet-x4", 32.01), ("srgan-x4", 29.18)])
+def test_set5(bench: Path, model: str, wanted: float, precision: str) -> None:
+    if precision not in cpu_precisions():
+        pytest.skip(f"this CPU has no {precision}")
+    psnr, _ = scores(bench, "Set5", model=model, precision=precision, consistency=False)
+    assert psnr == pytest.approx(wanted, abs=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("model", "wanted"), [("srresnet-x4", 28.54), ("srgan-x4", 26.18)])
+def test_set14(bench: Path, model: str, wanted: float, precision: str) -> None:
+    if precision not in cpu_precisions():
+        pytest.skip(f"this CPU has no {precision}")
+    psnr, _ = scores(bench, "Set14", model=model, precision=precision, consistency=False)
+    assert psnr == pytest.approx(wanted, abs=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dataset", "least"), [("Set5", 30.1), ("Set14", 26.8)])
+def test_consistency_gains_and_stops_the_drift(bench: Path, dataset: str, least: float) -> None:
+    psnr, drift = scores(bench, dataset)
+    assert psnr >= least
+    assert drift < 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dataset", "least"), [("Set5", 32.17), ("Set14", 28.64)])
+def test_tta(bench: Path, dataset: str, least: float) -> None:
+    assert scores(bench, dataset, model="srresnet-x4", tta=True)[0] >= least
+
+
+@pytest.mark.slow
+def test_texture_half_lies_between_its_ends(bench: Path) -> None:
+    psnr = {t: scores(bench, "Set5", texture=t)[0] for t in (0.0, 0.5, 1.0)}
+    assert psnr[1.0] < psnr[0.5] < psnr[0.0]
+
+
+@pytest.mark.parametrize(("texture", "model"), [(0.0, "srresnet-x4"), (1.0, "srgan-x4")])
+def test_texture_ends_are_the_two_models(texture: float, model: str) -> None:
+    lr = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    assert np.array_equal(Upscaler(texture=texture).upscale(lr), Upscaler(model).upscale(lr))

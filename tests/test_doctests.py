@@ -1,0 +1,25 @@
+"""The examples in docstrings are true."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = [
+    "fourfold.engine.bf16",
+    "fourfold.engine.memory",
+    "fourfold.engine.tiles",
+    "fourfold.imaging.arrays",
+    "fourfold.imaging.resize",
+    "fourfold.imaging.turns",
+    "fourfold.weights.inference_form",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted
+    assert not result.failed
