@@ -84,9 +84,9 @@ def _fill(source: Source, image: Any, store: PixelStore, stop: threading.Event |
 
 
 def _widen(low: float, high: float, strip: Array, source: Source) -> tuple[float, float]:
-    low, high = min(low, float(strip.min())), max(high, float(strip.max()))
-    if not np.isfinite([low, high]).all():
+    if not np.isfinite(strip).all():
         raise InputError(f"{source.path}: holds NaN or infinity; want finite numbers")
+    low, high = min(low, float(strip.min())), max(high, float(strip.max()))
     if source.alpha and (low, high) != _UNIT:
         raise InputError(f"{source.path}: floats with alpha outside 0 to 1; want 0 to 1")
     return low, high

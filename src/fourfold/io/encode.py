@@ -21,7 +21,7 @@ _OWN_FIELDS: Final = re.compile(
     r"width|height|bands|format|coding|interpretation|xoffset|yoffset|xres|yres|filename|"
     r"vips-.*|n-pages|page-height|bits-per-sample|palette.*|interlaced|jpeg-.*|heif-.*|"
     r"background|n-subifds|orientation|concurrency|exif-ifd0-Orientation|exif-ifd1-.*|"
-    r"exif-ifd2-Pixel[XY]Dimension|gif-palette|default-page|history|gainmap-scale-factor"
+    r"exif-ifd0-[XY]Resolution|exif-ifd2-Pixel[XY]Dimension|gif-palette|default-page|history|gainmap-scale-factor"
 )
 """Header fields that describe the stored pixels, not the picture: the result has its own. The
 thumbnail of EXIF (IFD 1) shows the small picture and would be stale."""
@@ -124,21 +124,28 @@ def _with_fields(image: Any, result: Result, source: Source, form: Format) -> An
             if name == "xmp-data":
                 value = _upright_xmp(bytes(value))
             image.set_type(header.get_typeof(name), name, value)
-    if header.get_typeof("gainmap-scale-factor"):
-        kind = header.get_typeof("gainmap-scale-factor")
-        ratio = float(header.get("gainmap-scale-factor")) * result.factor
-        image.set_type(kind, "gainmap-scale-factor", _as_field(ratio, header))
+    _scale_fields(image, header, result.factor)
     if source.colour.how in ("srgb_icc", "space"):
         image.remove("icc-profile-data")
-    image.set_type(vips().GValue.gint_type, "orientation", 1)
+    if header.get_typeof("orientation"):
+        image.set_type(vips().GValue.gint_type, "orientation", 1)
     if source.pages > 1:
         image.set_type(vips().GValue.gint_type, "page-height", result.page_height)
     return image
 
 
-def _as_field(ratio: float, header: Any) -> float:
-    """`ratio` in the type the header's field has."""
-    return int(ratio) if isinstance(header.get("gainmap-scale-factor"), int) else ratio
+def _scale_fields(image: Any, header: Any, factor: float) -> None:
+    """Fields that count pixels: EXIF's own resolution, and how much smaller a gain map is."""
+    known = header.get_typeof("resolution-unit") and header.get("resolution-unit")
+    unit = 10 if known == "cm" else 25.4
+    for name, per_mm in (("XResolution", image.xres), ("YResolution", image.yres)):
+        if header.get_typeof(f"exif-ifd0-{name}"):
+            value = f"{round(per_mm * unit * 10000)}/10000"
+            image.set_type(vips().GValue.gstr_type, f"exif-ifd0-{name}", value)
+    name = "gainmap-scale-factor"
+    if header.get_typeof(name):
+        value = header.get(name)
+        image.set_type(header.get_typeof(name), name, type(value)(value * factor))
 
 
 def _resolution(source: Source) -> tuple[float, float]:
