@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fourfold.errors import OutputError
 from fourfold.io.colour import from_network
+from fourfold.io.exif import enlarged_exif
 from fourfold.io.formats import Format
 from fourfold.io.source import Source
 from fourfold.io.store import PixelStore
@@ -123,8 +124,13 @@ def _with_fields(image: Any, result: Result, source: Source, form: Format) -> An
             value = header.get(name)
             if name == "xmp-data":
                 value = _upright_xmp(bytes(value))
+            elif name == "exif-data":
+                value = enlarged_exif(bytes(value), result.factor)
             image.set_type(header.get_typeof(name), name, value)
-    _scale_fields(image, header, result.factor)
+    name = "gainmap-scale-factor"  # how much smaller the gain map is
+    if header.get_typeof(name):
+        ratio = header.get(name)
+        image.set_type(header.get_typeof(name), name, type(ratio)(ratio * result.factor))
     if source.colour.how in ("srgb_icc", "space"):
         image.remove("icc-profile-data")
     if header.get_typeof("orientation"):
@@ -132,20 +138,6 @@ def _with_fields(image: Any, result: Result, source: Source, form: Format) -> An
     if source.pages > 1:
         image.set_type(vips().GValue.gint_type, "page-height", result.page_height)
     return image
-
-
-def _scale_fields(image: Any, header: Any, factor: float) -> None:
-    """Fields that count pixels: EXIF's own resolution, and how much smaller a gain map is."""
-    known = header.get_typeof("resolution-unit") and header.get("resolution-unit")
-    unit = 10 if known == "cm" else 25.4
-    for name, per_mm in (("XResolution", image.xres), ("YResolution", image.yres)):
-        if header.get_typeof(f"exif-ifd0-{name}"):
-            value = f"{round(per_mm * unit * 10000)}/10000"
-            image.set_type(vips().GValue.gstr_type, f"exif-ifd0-{name}", value)
-    name = "gainmap-scale-factor"
-    if header.get_typeof(name):
-        value = header.get(name)
-        image.set_type(header.get_typeof(name), name, type(value)(value * factor))
 
 
 def _resolution(source: Source) -> tuple[float, float]:
