@@ -10,7 +10,7 @@ Source: the documented behaviour of imresize (Image Processing Toolbox).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from math import ceil
 from typing import Any, Final, Literal, get_args
@@ -186,9 +186,36 @@ def _resize_axis(image: npt.NDArray[Any], axis: int, taps: Taps) -> npt.NDArray[
     return np.moveaxis(result.reshape(len(index), *moved.shape[1:]), 0, axis)
 
 
+def resize_by_strips(
+    read_rows: Callable[[int, int], npt.NDArray[np.float32]],
+    *,
+    size: tuple[int, int],
+    out_size: tuple[int, int],
+    kernel: Kernel = "lanczos3",
+    strip_pixels: int = 2_000_000,
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """`imresize` of a picture too large for memory: (first row, float32 rows) of strips, in order.
+
+    Args:
+        read_rows: gives rows `[top, bottom)` of the source as `(rows, width, C)` float32.
+        size, out_size: height and width of the source and of the result.
+        kernel: see `imresize`.
+        strip_pixels: how many pixels of the wider side a strip has, about.
+    """
+    (height, width), (out_height, out_width) = size, out_size
+    index, weights = contributions(height, out_height, out_height / height, kernel)
+    across = contributions(width, out_width, out_width / width, kernel)
+    count = max(1, strip_pixels // max(width * max(1, height // out_height), out_width))
+    for top in range(0, out_height, count):
+        rows = slice(top, min(top + count, out_height))
+        low, high = int(index[rows].min()), int(index[rows].max()) + 1
+        strip = _resize_axis(read_rows(low, high), 0, (index[rows] - low, weights[rows]))
+        yield top, _resize_axis(strip, 1, across)
+
+
 def _to_integer(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Round half up and clip to the range of `dtype`."""
     return np.clip(np.floor(values + 0.5), 0, np.iinfo(np.dtype(dtype)).max).astype(dtype)
 
 
-__all__ = ["Edge", "Kernel", "Rounding", "contributions", "imresize"]
+__all__ = ["Edge", "Kernel", "Rounding", "contributions", "imresize", "resize_by_strips"]
