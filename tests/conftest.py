@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -44,3 +45,20 @@ def draw() -> Callable[..., npt.NDArray[np.uint8]]:
         return np.clip(noisy, 0, 255).astype(np.uint8)
 
     return drawn
+
+
+@pytest.fixture
+def flaky_server():
+    """Start local web servers that are closed at the end of the test."""
+    spec = importlib.util.spec_from_file_location("servers", Path(__file__).with_name("servers.py"))
+    servers = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(servers)
+    started = []
+
+    def start(files, **options):
+        started.append(servers.FlakyServer(files, **options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()

@@ -52,6 +52,10 @@ class DataError(FourfoldError):
     """Training or evaluation data is missing, mismatched or unreadable."""
 
 
+class TrainingError(FourfoldError):
+    """A training run cannot go on."""
+
+
 class DownloadError(FourfoldError):
     """A file could not be fetched or arrived different from what was promised."""
 
@@ -77,5 +81,6 @@ __all__ = [
     "ModelError",
     "ModelNotFound",
     "OutputError",
+    "TrainingError",
     "UsageError",
 ]

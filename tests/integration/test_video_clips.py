@@ -16,7 +16,7 @@ from tests.models import tiny_model
 
 av = pytest.importorskip("av")
 REPOSITORY = Path(__file__).parents[2]
-FRAMES = 8
+FRAMES = 5
 CLIPS = {
     "nasa_13013.mp4": (320, 180),
     "flipping_a_pancake.mkv": (426, 240),
@@ -46,6 +46,7 @@ def test_first_frames_of_real_clips(clip: Path, up: Upscaler) -> None:
     width, height = CLIPS[clip.name]
     assert (result.width, result.height, result.frames) == (2 * width, 2 * height, FRAMES)
     assert result.damage is None
+    assert not list(clip.parent.glob(".*"))
     with av.open(str(clip)) as before, av.open(str(result.output)) as after:
         assert [s.type for s in after.streams] == [s.type for s in before.streams]
         old, new = before.streams.video[0], after.streams.video[0]
@@ -58,7 +59,9 @@ def test_first_frames_of_real_clips(clip: Path, up: Upscaler) -> None:
         ]
         got = [f.pts * new.time_base for f in after.decode(new)]
     assert got == pytest.approx(wanted, abs=5.1e-4)
-    for number in range(sum(s.type == "audio" for s in after.streams)):
+    converted = any("is converted" in note for note in result.notes)
+    assert converted == (clip.suffix == ".3gp")  # AMR goes into no container we write
+    for number in range(0 if converted else sum(s.type == "audio" for s in after.streams)):
         copied = packets(result.output, "audio", number=number)
         original = packets(clip, "audio", number=number)[: len(copied)]
         assert [data for _, data in copied] == [data for _, data in original]

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import typer
 
 from fourfold._version import __version__
-from fourfold.cli import bench, doctor, evaluate, models, upscale
+from fourfold.cli import bench, data, doctor, evaluate, models, train, upscale
 from fourfold.cli.argv import expand_several_values
 from fourfold.errors import FourfoldError
 
@@ -44,7 +44,9 @@ def _root(
 
 
 app.command()(upscale.upscale)
+app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.command()(bench.bench)
 app.command()(doctor.doctor)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fourfold.cli.upscale_video import is_video, upscale_videos, video_settings
+from fourfold.cli.watch import Watch
 from fourfold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,11 +53,18 @@ def upscale(
         "auto", "-t", "--tile", help="Side of a tile in input pixels, or auto."
     ),
     max_memory: str = typer.Option("1GB", help="What the process should stay under."),
-    max_pixels: int = typer.Option(500_000_000, help="Refuse results with more pixels than this."),
-    ext: str = typer.Option(
-        "auto", help="auto, png, jpg, webp, tiff or avif; auto keeps the input's format if it can."
+    max_pixels: int = typer.Option(
+        500_000_000, help="Refuse results with more pixels (all frames) before decoding."
     ),
-    quality: int | None = typer.Option(None, help="1 to 100, for jpg, webp and avif."),
+    ext: str = typer.Option(
+        "auto",
+        help="auto, png, jpg, webp, tiff, avif or gif. auto keeps the input's format where it can "
+        "hold the result; else PNG (formats only read: BMP, HEIC, JP2 ...; still GIF), or WebP or "
+        "TIFF for several frames or pages, and says so.",
+    ),
+    quality: int | None = typer.Option(
+        None, help="1 to 100, for jpg (95), webp (95) and avif (80)."
+    ),
     suffix: str | None = typer.Option(None, help="Added to the name instead of _x4."),
     recursive: bool = typer.Option(
         False, "-r", "--recursive", help="Enter sub-folders, keep the tree."
@@ -75,10 +85,10 @@ def upscale(
     ),
 ) -> int:
     """Make pictures larger; existing results are skipped, so the same command continues."""
-    from fourfold.engine.pipeline import STDIO, OutputSettings, upscale_files
+    from fourfold.engine.pipeline import OutputSettings, upscale_files
     from fourfold.engine.size import TargetSize
     from fourfold.engine.upscaler import Upscaler
-    from fourfold.io.paths import find_inputs
+    from fourfold.io.paths import STDIO, find_inputs
 
     names = [*(inputs or []), *also]
     if not names:
@@ -94,10 +104,11 @@ def upscale(
     films = video_settings(
         settings.size, codec, crf, preset, start, end, frames, preview, suffix, overwrite
     )
-    everything = find_inputs(names, recursive=recursive)
+    leave_out = None if out in (None, STDIO) else Path(out)
+    everything = find_inputs(names, recursive=recursive, leave_out=leave_out)
     videos = [item for item in everything if is_video(item)]
-    found = [item for item in everything if not is_video(item)]
-    if out == STDIO and (len(found) != 1 or as_json):
+    found = [item for item in everything if not is_video(item) and not dry_run]
+    if out == STDIO and (len(everything) != 1 or as_json):
         raise UsageError("-o -: want a single input and no --json")
     upscaler = Upscaler(
         model,
@@ -110,17 +121,34 @@ def upscale(
         consistency=consistency,
         max_memory=max_memory,
     )
-    failed = 0
-    console = Console(stderr=True)
-    with _progress(console) as progress:
-        task = progress.add_task("upscaling", total=len(found))
-        for outcome in upscale_files(found, out, upscaler, settings):
-            failed += outcome.status == "failed"
-            progress.advance(task)
-            _report(outcome, as_json=as_json, quiet=out == STDIO)
+    failures: list[str] = []
+    with _terminable(), Watch(len(found)) as watch:
+        outcomes = upscale_files(found, out, upscaler, settings, watcher=watch)
+        with closing(outcomes):
+            for outcome in outcomes:
+                watch.finished(skipped=outcome.status == "skipped")
+                _report(outcome, as_json=as_json, quiet=out == STDIO)
+                if outcome.status == "failed":
+                    failures.append(outcome.reason or outcome.input)
     options = {"dry_run": dry_run, "as_json": as_json, "single": len(everything) == 1}
-    failed += len(upscale_videos(videos, out, upscaler, films, **options))
-    return 1 if failed else 0
+    with _terminable():
+        failures += upscale_videos(videos, out, upscaler, films, **options)
+    _list_failures(failures, total=len(everything))
+    return 1 if failures else 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does, with nothing left behind."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parse_tile(text: str) -> int | Literal["auto"]:
@@ -131,26 +159,30 @@ def _parse_tile(text: str) -> int | Literal["auto"]:
     return int(text)
 
 
-def _progress(console: Console) -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
 def _report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
-    """Failures on stderr; results on stdout, as JSON when asked."""
-    if outcome.status == "failed":
-        print(f"fourfold: {' '.join((outcome.reason or '').split())}", file=sys.stderr)
+    """Results on stdout, as JSON when asked; what was skipped or not kept on stderr."""
     if as_json:
         print(json.dumps(outcome.as_dict(), ensure_ascii=False), flush=True)
     elif outcome.status == "skipped":
-        print(f"{outcome.output} {outcome.reason}", file=sys.stderr)
+        print(_line(f"{outcome.output} {outcome.reason}"), file=sys.stderr)
     elif outcome.status == "done" and not quiet:
-        rate = f"{outcome.megapixels_per_second:.1f} MP/s"
-        print(
-            f"{outcome.output}  {outcome.width}x{outcome.height}  {outcome.seconds:.1f} s  {rate}"
-        )
+        size = f"{outcome.width}x{outcome.height}"
+        pages = f"  {outcome.pages} pages" if outcome.pages > 1 else ""
+        rate = f"{outcome.seconds:.1f} s  {outcome.megapixels_per_second:.2f} MP/s"
+        print(_line(f"{outcome.output}  {size}{pages}  {rate}"), flush=True)
+    for note in outcome.notes:
+        print(_line(f"fourfold: note: {outcome.input}: {note}"), file=sys.stderr)
+
+
+def _list_failures(failures: list[str], *, total: int) -> None:
+    """All that failed, at the end where it is seen."""
+    if len(failures) > 1:
+        print(f"fourfold: {len(failures)} of {total} failed:", file=sys.stderr)
+    for reason in failures:
+        print(_line(f"fourfold: {reason}"), file=sys.stderr)
+
+
+def _line(text: str) -> str:
+    """One line for any file name: line breaks, and bytes that are no text, shown as escapes."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown.encode("utf-8", "backslashreplace").decode("utf-8")

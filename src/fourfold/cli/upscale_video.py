@@ -158,12 +158,10 @@ def _estimated(found: Found, estimate: Estimate) -> dict[str, Any]:
 
 
 def _say(outcome: dict[str, Any], *, as_json: bool) -> None:
-    """Notes and failures on stderr; results on stdout, as JSON when asked."""
+    """Notes on stderr; results on stdout, as JSON when asked."""
     for note in outcome.get("notes", []):
         print(f"{outcome['input']}: {note}", file=sys.stderr)
     status = outcome["status"]
-    if status == "failed":
-        print(f"fourfold: {' '.join(str(outcome['reason']).split())}", file=sys.stderr)
     if as_json:
         print(json.dumps(outcome, ensure_ascii=False), flush=True)
         return

@@ -8,13 +8,17 @@ from typing import Final
 from fourfold.engine.network import Network
 from fourfold.errors import UsageError
 
-_PROCESS: Final = 330_000_000
-"""Resident bytes before the first pixel: interpreter, runtime, compiled networks, libvips."""
+_PROCESS: Final = 400_000_000
+"""Resident bytes besides the tile: interpreter, runtime, compiled networks, decoder, encoder."""
 
-_BYTES_PER_WINDOW_PIXEL: Final = 1800
-_BYTES_PER_KEPT_PIXEL_X16: Final = 900
-"""Measured peaks of a SRResNet tile in LR pixels: trunk and features over the window (64 channels
-in several copies), result and its back-projection over the kept part (per 16 result pixels)."""
+_STORES_SHARE: Final = 0.1
+"""Part of the budget for pixels waiting in memory (`engine.picture`)."""
+
+_BYTES_PER_WINDOW_PIXEL: Final = 1300
+_BYTES_PER_KEPT_PIXEL_X16: Final = 200
+"""Peaks of a SRResNet tile in LR pixels, rounded up from `benchmarks/pictures.py --tiles`: trunk
+and features over the window (64 channels in several copies); result over the kept part (per 16
+result pixels)."""
 
 _LARGEST: Final = 768
 _SMALLEST: Final = 64
@@ -42,7 +46,7 @@ def parse_memory(text: str | int) -> int:
 
 def plan_tile(network: Network, *, height: int, width: int, halo: int, budget: int) -> int:
     """Side of the largest tile that should keep the process under `budget` bytes."""
-    room = budget - _PROCESS
+    room = budget * (1 - _STORES_SHARE) - _PROCESS
     per_kept = _BYTES_PER_KEPT_PIXEL_X16 * network.scale**2 / 16
     tile = _LARGEST
     while tile > _SMALLEST:

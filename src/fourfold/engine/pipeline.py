@@ -1,45 +1,34 @@
-"""Files in, files out: one picture after another, each result whole or absent."""
+"""Files in, files out: decoding, network and encoding overlap; each result is whole or absent."""
 
 from __future__ import annotations
 
-import sys
+import logging
+import queue
+import threading
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol, TypeVar
 
+from fourfold.engine.naming import OutputSettings, without_results
+from fourfold.engine.picture import Finished, Picture, enlarge, finish, prepare
 from fourfold.engine.size import TargetSize
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import FourfoldError, InputError, OutputError, UsageError
-from fourfold.io.images import encode_pixels, read_pixels, read_pixels_from_bytes, resize_pixels
-from fourfold.io.paths import Found, atomic_path
+from fourfold.errors import FourfoldError, OutputError, UsageError
+from fourfold.io.parts import remove_leftovers
+from fourfold.io.paths import STDIO, Found
 from fourfold.weights.zoo import DEFAULT_MODEL
 
-STDIO: Final = "-"
-EXTENSIONS: Final = ("auto", "png", "jpg", "webp", "tiff", "avif")
-_WRITABLE: Final = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif"}
+logger = logging.getLogger(__name__)
 
+_AHEAD: Final = 1
+"""Pictures that wait between two steps; each holds pixels."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSettings:
-    """Size, format and name of the results."""
+_TICK: Final = 0.1
+"""Seconds after which a waiting thread looks whether to stop."""
 
-    size: TargetSize = field(default_factory=TargetSize)
-    ext: str = "auto"
-    """`auto` keeps the input's format where it can hold the result, else PNG."""
-    quality: int | None = None
-    """1 to 100 for JPEG, WebP and AVIF; None for a default of the format."""
-    suffix: str | None = None
-    overwrite: bool = False
-    max_pixels: int = 500_000_000
-    """Largest result, in pixels; larger ones are refused before decoding."""
-
-    def __post_init__(self) -> None:
-        if self.ext not in EXTENSIONS:
-            raise UsageError(f"--ext: want {', '.join(EXTENSIONS)}, got {self.ext!r}")
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UsageError(f"--quality: want 1 to 100, got {self.quality}")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +41,21 @@ class Outcome:
     reason: str | None = None
     width: int = 0
     height: int = 0
+    pages: int = 1
     seconds: float = 0.0
+    """Of work on this input: decoding, network and encoding; they overlap with other inputs'."""
+    notes: tuple[str, ...] = ()
+    """What could not be kept, and why."""
+
+    @property
+    def megapixels(self) -> float:
+        """Of the result, all pages."""
+        return self.width * self.height * self.pages / 1e6
 
     @property
     def megapixels_per_second(self) -> float:
         """Output rate, everything included."""
-        return self.width * self.height / 1e6 / self.seconds if self.seconds else 0.0
+        return self.megapixels / self.seconds if self.seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -68,9 +66,25 @@ class Outcome:
             "reason": self.reason,
             "width": self.width,
             "height": self.height,
+            "pages": self.pages,
             "seconds": round(self.seconds, 3),
             "megapixels_per_second": round(self.megapixels_per_second, 3),
+            "notes": list(self.notes),
         }
+
+
+_Numbered = tuple[int, Outcome]
+"""With the number of its input."""
+
+
+class Watcher(Protocol):
+    """Told how the work goes on; called from the thread that runs the network."""
+
+    def planned(self, pixels: int) -> None:
+        """A picture begins whose network result has so many pixels."""
+
+    def enlarged(self, pixels: int) -> None:
+        """So many more are computed."""
 
 
 def upscale_file(
@@ -84,6 +98,7 @@ def upscale_file(
     quality: int | None = None,
     suffix: str | None = None,
     overwrite: bool = True,
+    max_pixels: int = 500_000_000,
     upscaler: Upscaler | None = None,
     **options: Any,
 ) -> Path:
@@ -93,7 +108,8 @@ def upscale_file(
         source: the picture.
         target: result file or folder; `<name>_x4.<ext>` beside the source by default.
         model: see `Upscaler`; `options` are passed on to it.
-        scale, fit, ext, quality, suffix, overwrite: as the options of `fourfold upscale`.
+        scale, fit, ext, quality, suffix, max_pixels: as the options of `fourfold upscale`.
+        overwrite: False keeps an existing result and returns its path.
         upscaler: one to reuse; `model` and `options` are then ignored.
 
     Raises `InputError` or `OutputError` naming the file, `UsageError` for wrong options.
@@ -104,98 +120,266 @@ def upscale_file(
         quality=quality,
         suffix=suffix,
         overwrite=overwrite,
+        max_pixels=max_pixels,
     )
     up = upscaler or Upscaler(model, **options)
     found = Found(Path(source), Path(Path(source).name))
-    output = name_output(
-        found, None if target is None else str(target), up.scale, settings, single=True
-    )
-    upscale_one(str(source), str(output), up, settings)
-    return output
-
-
-def name_output(
-    found: Found, out: str | None, network_scale: int, settings: OutputSettings, *, single: bool
-) -> Path:
-    """Where the result of one input goes.
-
-    `out` is a file when there is a single input and it has a picture's suffix, else a folder.
-    """
-    if out is not None and single and not Path(out).is_dir() and Path(out).suffix:
-        if Path(out).suffix.lower() not in _WRITABLE:
-            raise UsageError(f"-o {out}: want one of {', '.join(sorted(_WRITABLE))}, or a folder")
-        return Path(out)
-    suffix = settings.suffix if settings.suffix is not None else settings.size.suffix(network_scale)
-    own = found.path.suffix.lower()
-    ext = f".{settings.ext}" if settings.ext != "auto" else (own if own in _WRITABLE else ".png")
-    name = f"{found.path.stem}{suffix}{ext}"
-    return found.path.with_name(name) if out is None else Path(out) / found.relative.with_name(name)
+    out = None if target is None else str(target)
+    try:
+        picture = prepare(found, out, up, settings, single=True, claim=_Claims(found.path).take)
+    except Finished as kept:
+        return kept.path
+    try:
+        enlarge(picture, up)
+        finish(picture, quality=quality)
+        assert picture.target.path is not None
+        return picture.target.path
+    finally:
+        picture.close()
 
 
 def upscale_files(
-    inputs: Iterable[Found], out: str | None, upscaler: Upscaler, settings: OutputSettings
-) -> Iterator[Outcome]:
-    """Enlarge each input; a failed one is reported in its outcome and never stops the rest."""
-    found = list(inputs)
-    for item in found:
+    inputs: Iterable[Found],
+    out: str | None,
+    upscaler: Upscaler,
+    settings: OutputSettings,
+    *,
+    watcher: Watcher | None = None,
+) -> Generator[Outcome, None, None]:
+    """Enlarge each input; a failed one is reported in its outcome and never stops the rest.
+
+    Results of an earlier run in the same folders are not inputs. Closing the iterator (Ctrl-C)
+    stops the threads and removes scratch files. Raises `UsageError`.
+    """
+    found = without_results(inputs, settings, upscaler.scale)
+    run = _Run(found, out, upscaler, settings)
+    try:
+        yield from _in_order(run.outcomes(watcher))
+    finally:
+        run.stop()
+
+
+def _in_order(numbered: Iterator[tuple[int, Outcome]]) -> Iterator[Outcome]:
+    """Outcomes in the order of the inputs, though some are known early."""
+    early: dict[int, Outcome] = {}
+    following = 0
+    for number, outcome in numbered:
+        early[number] = outcome
+        while following in early:
+            yield early.pop(following)
+            following += 1
+
+
+class _Claims:
+    """Which input each result belongs to, so that no two write the same file."""
+
+    def __init__(self, owner: Path | None = None) -> None:
+        self.owner = owner
+        self._owners: dict[str, Path | None] = {}
+        self._folders: set[Path] = set()
+
+    def take(self, path: Path) -> None:
+        """`OutputError` when an earlier input has this result."""
+        if path.parent not in self._folders:
+            self._folders.add(path.parent)
+            for leftover in remove_leftovers(path.parent):
+                logger.info("removed %s, left by a run that was killed", leftover)
+        # Casefolded: macOS and Windows take A.png and a.png for one file.
+        key = str(path.absolute()).casefold()
+        if key in self._owners:
+            raise OutputError(
+                f"{self.owner}: {path} is the result of {self._owners[key]}; use another --suffix, "
+                "--ext or -o for one of them"
+            )
+        self._owners[key] = self.owner
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """A picture on its way with the time spent on it."""
+
+    number: int
+    """Of the input, from 0."""
+    name: str
+    picture: Picture
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Run:
+    """The threads of one call: decode | network (the caller's thread) | encode."""
+
+    found: list[Found]
+    out: str | None
+    upscaler: Upscaler
+    settings: OutputSettings
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _prepared: queue.Queue[_Work | _Numbered | UsageError | None] = field(
+        default_factory=lambda: queue.Queue(_AHEAD)
+    )
+    _enlarged: queue.Queue[_Work | None] = field(default_factory=lambda: queue.Queue(_AHEAD))
+    _done: queue.SimpleQueue[_Numbered] = field(default_factory=queue.SimpleQueue)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def outcomes(self, watcher: Watcher | None) -> Iterator[_Numbered]:
+        """Run the network over what is prepared; yield numbered outcomes as they are known."""
+        self._start(self._prepare_all)
+        self._start(self._finish_all)
+        waiting = 0
+        while (item := _get(self._prepared, self._stop)) is not None:
+            if isinstance(item, UsageError):
+                raise item
+            if isinstance(item, tuple):
+                yield item
+            else:
+                failed = self._enlarge(item, watcher)
+                if failed is not None:
+                    yield item.number, failed
+                elif _put(self._enlarged, item, self._stop):
+                    waiting += 1
+            while not self._done.empty():
+                waiting -= 1
+                yield self._done.get()
+        _put(self._enlarged, None, self._stop)
+        for _ in range(waiting):
+            yield self._done.get()
+
+    def stop(self) -> None:
+        """End the threads and free what is under way."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        for waiting in (self._prepared, self._enlarged):
+            while not waiting.empty():
+                item = waiting.get()
+                if isinstance(item, _Work):
+                    item.picture.close()
+
+    def _start(self, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=target.__name__, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _prepare_all(self) -> None:
+        claims = _Claims()
+        for number, item in enumerate(self.found):
+            prepared = self._prepare(number, item, claims)
+            if not _put(self._prepared, prepared, self._stop):
+                if isinstance(prepared, _Work):
+                    prepared.picture.close()
+                return
+        _put(self._prepared, None, self._stop)
+
+    def _prepare(self, number: int, item: Found, claims: _Claims) -> _Work | _Numbered | UsageError:
         started = time.perf_counter()
-        output: str | None = None
+        claims.owner = item.path
         name = str(item.path)
         try:
-            if out == STDIO:
-                output = STDIO
-            elif name == STDIO and out is None:
-                raise UsageError("reading standard input: want -o FILE or -o -")
-            else:
-                path = name_output(item, out, upscaler.scale, settings, single=len(found) == 1)
-                output = str(path)
-                if path.exists() and not settings.overwrite:
-                    reason = "exists (--overwrite replaces it)"
-                    yield Outcome(input=name, output=output, status="skipped", reason=reason)
-                    continue
-            done = upscale_one(name, output, upscaler, settings)
-            yield replace(done, seconds=time.perf_counter() - started)
-        except UsageError:
-            raise
-        except FourfoldError as error:
-            yield Outcome(input=name, status="failed", reason=str(error))
-
-
-def upscale_one(source: str, output: str, upscaler: Upscaler, settings: OutputSettings) -> Outcome:
-    """Read, enlarge, resize to the wanted size, write whole."""
-    if source == STDIO:
-        pixels = read_pixels_from_bytes(sys.stdin.buffer.read(), name="standard input")
-    else:
-        pixels = read_pixels(Path(source))
-    height, width = pixels.shape[:2]
-    out_width, out_height = settings.size.of(width, height, upscaler.scale)
-    if out_width * out_height > settings.max_pixels:
-        raise InputError(
-            f"{source}: {out_width}x{out_height} is more than --max-pixels {settings.max_pixels}"
+            picture = prepare(
+                item,
+                self.out,
+                self.upscaler,
+                self.settings,
+                single=len(self.found) == 1 and item.named,
+                claim=claims.take,
+                stop=self._stop,
+            )
+        except Finished as kept:
+            reason = "exists (--overwrite replaces it)"
+            output = str(kept.path)
+            return number, Outcome(input=name, output=output, status="skipped", reason=reason)
+        except UsageError as error:
+            return error
+        except Exception as error:
+            return number, _failed(name, error)
+        return _Work(
+            number=number, name=name, picture=picture, seconds=time.perf_counter() - started
         )
-    if output != STDIO and Path(output).exists() and Path(output).samefile(source):
-        raise OutputError(f"{output}: is the input itself; choose another -o")
-    sr = resize_pixels(upscaler.upscale(pixels), width=out_width, height=out_height)
-    own = Path(source).suffix.lower()
-    default = own if own in _WRITABLE and settings.ext == "auto" else ".png"
-    ext = Path(output).suffix if output != STDIO else default
-    content = encode_pixels(sr, ext=ext, quality=settings.quality)
-    if output == STDIO:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
+
+    def _enlarge(self, work: _Work, watcher: Watcher | None) -> Outcome | None:
+        """None when the picture goes on to be encoded."""
+        started = time.perf_counter()
+        if watcher is not None:
+            watcher.planned(work.picture.network_pixels * self.upscaler.scale**2)
+        progress = None if watcher is None else watcher.enlarged
+        try:
+            enlarge(work.picture, self.upscaler, progress=progress, stop=self._stop)
+        except Exception as error:
+            work.picture.close()
+            return _failed(work.name, error)
+        except BaseException:
+            work.picture.close()
+            raise
+        work.seconds += time.perf_counter() - started
+        return None
+
+    def _finish_all(self) -> None:
+        while (work := _get(self._enlarged, self._stop)) is not None:
+            started = time.perf_counter()
+            try:
+                notes = finish(work.picture, quality=self.settings.quality, stop=self._stop)
+                seconds = work.seconds + time.perf_counter() - started
+                outcome = _done(work, notes, seconds)
+            except Exception as error:
+                outcome = _failed(work.name, error)
+            finally:
+                work.picture.close()
+            self._done.put((work.number, outcome))
+
+
+def _done(work: _Work, notes: tuple[str, ...], seconds: float) -> Outcome:
+    target = work.picture.target
+    return Outcome(
+        input=work.name,
+        output=STDIO if target.path is None else str(target.path),
+        status="done",
+        width=target.width,
+        height=target.height,
+        pages=work.picture.pages,
+        seconds=seconds,
+        notes=notes,
+    )
+
+
+def _failed(name: str, error: Exception) -> Outcome:
+    """An outcome for any error: one bad picture must not end a night's work."""
+    if isinstance(error, FourfoldError):
+        reason = str(error)
+    elif isinstance(error, MemoryError):
+        reason = f"{name}: out of memory; try a smaller --max-memory"
     else:
-        with atomic_path(Path(output)) as part:
-            part.write_bytes(content)
-    return Outcome(input=source, output=output, status="done", width=out_width, height=out_height)
+        logger.error("%s", name, exc_info=error)
+        reason = f"{name}: {type(error).__name__}: {error} (a bug: please report it)"
+    if name not in reason:
+        reason = f"{name}: {reason}"
+    return Outcome(input=name, status="failed", reason=reason)
+
+
+def _put(waiting: queue.Queue[T], item: T, stop: threading.Event) -> bool:
+    """False when `stop` came first."""
+    while not stop.is_set():
+        try:
+            waiting.put(item, timeout=_TICK)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+def _get(waiting: queue.Queue[T], stop: threading.Event) -> T | None:
+    """None when `stop` came first."""
+    while not stop.is_set():
+        try:
+            return waiting.get(timeout=_TICK)
+        except queue.Empty:
+            continue
+    return None
 
 
 __all__ = [
-    "EXTENSIONS",
-    "STDIO",
     "Outcome",
     "OutputSettings",
-    "name_output",
+    "Watcher",
     "upscale_file",
     "upscale_files",
-    "upscale_one",
 ]

@@ -86,7 +86,7 @@ class Upscaler:
         )
         self.scale = self.network.scale
         self.tta, self.consistency = tta, consistency
-        self._tile, self._max_memory = tile, parse_memory(max_memory)
+        self._tile, self.max_memory = tile, parse_memory(max_memory)
         self._opened: dict[tuple[int, str], Backend] = {}
         self._lock = threading.Lock()
 
@@ -134,7 +134,7 @@ class Upscaler:
         halo += FILL_HALO + 1 if channels in (2, 4) else 0
         tile = self._tile
         if tile == "auto":
-            budget = self._max_memory
+            budget = self.max_memory
             tile = plan_tile(self.network, height=height, width=width, halo=halo, budget=budget)
         for kept, window in plan_tiles(height, width, tile=tile, halo=halo):
             pixels = read(window)

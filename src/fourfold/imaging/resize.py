@@ -10,7 +10,7 @@ Source: the documented behaviour of imresize (Image Processing Toolbox).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from math import ceil
 from typing import Any, Final, Literal, get_args
@@ -30,8 +30,11 @@ Weights = npt.NDArray[np.float64]
 Taps = tuple[npt.NDArray[np.intp], Weights]
 
 _INTEGERS: Final = (np.dtype(np.uint8), np.dtype(np.uint16))
-_ROWS_PER_BLOCK: Final = 64
+_ROWS_PER_BLOCK: Final = 16
 """Output rows per matrix product: few enough that the band fills most of the block."""
+_PRODUCT_SIZE: Final = 200_000
+"""Multiply-adds per matrix product: BLAS starts threads above about 260 000, which costs more than
+it gains here, and on a busy machine a hundred times more."""
 
 
 def _box(x: Weights) -> Weights:
@@ -172,11 +175,42 @@ def _resize_axis(image: npt.NDArray[Any], axis: int, taps: Taps) -> npt.NDArray[
     for start in range(0, len(index), _ROWS_PER_BLOCK):
         rows = slice(start, min(start + _ROWS_PER_BLOCK, len(index)))
         low, high = int(index[rows].min()), int(index[rows].max()) + 1
-        band = np.zeros((rows.stop - rows.start, high - low))
+        band: npt.NDArray[Any] = np.zeros((rows.stop - rows.start, high - low))
         np.add.at(band, (np.arange(len(band))[:, None], index[rows] - low), weights[rows])
-        block = band.astype(work_type) @ columns[low:high].astype(work_type, copy=False)
-        result[rows] = _to_integer(block, image.dtype) if integer else block
+        band = band.astype(work_type)
+        step = max(_PRODUCT_SIZE // band.size, 64)
+        for left in range(0, columns.shape[1], step):
+            part = columns[low:high, left : left + step].astype(work_type, copy=False)
+            block = band @ part
+            result[rows, left : left + step] = _to_integer(block, image.dtype) if integer else block
     return np.moveaxis(result.reshape(len(index), *moved.shape[1:]), 0, axis)
+
+
+def resize_by_strips(
+    read_rows: Callable[[int, int], npt.NDArray[np.float32]],
+    *,
+    size: tuple[int, int],
+    out_size: tuple[int, int],
+    kernel: Kernel = "lanczos3",
+    strip_pixels: int = 2_000_000,
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """`imresize` of a picture too large for memory: (first row, float32 rows) of strips, in order.
+
+    Args:
+        read_rows: gives rows `[top, bottom)` of the source as `(rows, width, C)` float32.
+        size, out_size: height and width of the source and of the result.
+        kernel: see `imresize`.
+        strip_pixels: how many pixels of the wider side a strip has, about.
+    """
+    (height, width), (out_height, out_width) = size, out_size
+    index, weights = contributions(height, out_height, out_height / height, kernel)
+    across = contributions(width, out_width, out_width / width, kernel)
+    count = max(1, strip_pixels // max(width * max(1, height // out_height), out_width))
+    for top in range(0, out_height, count):
+        rows = slice(top, min(top + count, out_height))
+        low, high = int(index[rows].min()), int(index[rows].max()) + 1
+        strip = _resize_axis(read_rows(low, high), 0, (index[rows] - low, weights[rows]))
+        yield top, _resize_axis(strip, 1, across)
 
 
 def _to_integer(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -184,4 +218,4 @@ def _to_integer(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[A
     return np.clip(np.floor(values + 0.5), 0, np.iinfo(np.dtype(dtype)).max).astype(dtype)
 
 
-__all__ = ["Edge", "Kernel", "Rounding", "contributions", "imresize"]
+__all__ = ["Edge", "Kernel", "Rounding", "contributions", "imresize", "resize_by_strips"]

@@ -1,20 +1,21 @@
-"""Picture files to arrays and back, through libvips."""
+"""Picture files to arrays and back, for code that wants whole arrays of one page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.errors import InputError, OutputError
+from fourfold.errors import OutputError
+from fourfold.io.decode import whole_array
+from fourfold.io.formats import FORMATS, format_of_suffix
 from fourfold.io.paths import atomic_path
+from fourfold.io.source import open_source
+from fourfold.io.vips import reason, vips
 
 AnyImage = npt.NDArray[Any]
-
-# Near-lossless to the eye at a fraction of PNG; chroma is kept at full resolution.
-_QUALITY: Final = {".jpg": 95, ".jpeg": 95, ".webp": 95, ".avif": 80}
 
 
 def read_pixels(path: Path) -> AnyImage:
@@ -23,68 +24,37 @@ def read_pixels(path: Path) -> AnyImage:
     EXIF orientation is applied; palettes are expanded; nothing else is converted. `InputError`
     for a file that is missing, truncated or not a picture.
     """
-    import pyvips
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        return _pixels(pyvips.Image.new_from_file(str(path), fail_on="truncated"))
-    except pyvips.Error as error:
-        raise InputError(f"{path}: not a readable picture ({_reason(error)})") from error
+    with open_source(path) as source:
+        return _without_last_axis(whole_array(source))
 
 
 def read_pixels_from_bytes(content: bytes, *, name: str) -> AnyImage:
     """As `read_pixels`, from an encoded picture in memory; `name` is for the error."""
-    import pyvips
-
-    try:
-        return _pixels(pyvips.Image.new_from_buffer(content, "", fail_on="truncated"))
-    except pyvips.Error as error:
-        raise InputError(f"{name}: not a readable picture ({_reason(error)})") from error
+    with open_source(Path(name), content) as source:
+        return _without_last_axis(whole_array(source))
 
 
-def _pixels(image: Any) -> AnyImage:
-    pixels: AnyImage = image.autorot().numpy()
-    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-
-
-def resize_pixels(pixels: AnyImage, *, width: int, height: int) -> AnyImage:
-    """Lanczos resize to `width` by `height`; the picture itself when it has that size."""
-    import pyvips
-
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels))
-    has_alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
-    ready = image.premultiply(max_alpha=_peak(pixels)) if has_alpha else image
-    resized = ready.resize(width / image.width, vscale=height / image.height, kernel="lanczos3")
-    if has_alpha:
-        resized = resized.unpremultiply(max_alpha=_peak(pixels))
-    resized = resized.crop(0, 0, width, height).rint().cast(image.format)
-    result: AnyImage = resized.numpy()
-    return result.reshape(height, width, *pixels.shape[2:])
-
-
-def _peak(pixels: AnyImage) -> int:
-    return int(np.iinfo(pixels.dtype).max)
+def _without_last_axis(pixels: AnyImage) -> AnyImage:
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
 def encode_pixels(pixels: AnyImage, *, ext: str, quality: int | None = None) -> bytes:
     """An encoded picture in the format of `ext` (`.png`, `.jpg`, ...)."""
-    import pyvips
-
-    image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels))
+    form = format_of_suffix(Path(f"x{ext}"))
+    if form is None:
+        raise OutputError(f"cannot encode as {ext}; want one of {', '.join(FORMATS)}")
+    image = vips().Image.new_from_array(np.ascontiguousarray(pixels))
     options: dict[str, Any] = {}
-    if ext.lower() in _QUALITY:
-        options["Q"] = quality or _QUALITY[ext.lower()]
-    if ext.lower() in (".jpg", ".jpeg"):
+    if form.quality is not None:
+        options["Q"] = quality or form.quality
+    if form.name == "jpg":
         options["subsample_mode"] = "off"
         if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
             image = image.flatten(background=[255.0] * (pixels.shape[2] - 1))
     try:
-        content: bytes = image.write_to_buffer(ext, **options)
-    except pyvips.Error as error:
-        raise OutputError(f"cannot encode as {ext} ({_reason(error)})") from error
+        content: bytes = image.write_to_buffer(form.suffixes[0], **options)
+    except vips().Error as error:
+        raise OutputError(f"cannot encode as {ext} ({reason(error)})") from error
     return content
 
 
@@ -94,7 +64,9 @@ def write_pixels(pixels: AnyImage, path: Path) -> None:
         part.write_bytes(encode_pixels(pixels, ext=path.suffix))
 
 
-def _reason(error: Any) -> str:
-    """The last line libvips gives, which names the cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else "unknown reason"
+__all__ = [
+    "encode_pixels",
+    "read_pixels",
+    "read_pixels_from_bytes",
+    "write_pixels",
+]

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import glob
 import os
-import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from fourfold.errors import InputError, OutputError
+from fourfold.io.formats import has_picture_suffix, looks_like_picture
+from fourfold.io.parts import locked_part
+from fourfold.io.video.probe import VIDEO_SUFFIXES
+
+STDIO: Final = "-"
+"""As an input: standard input; as an output: standard output."""
 
 
 @contextmanager
@@ -18,24 +24,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a hidden path beside `path` to write to; rename it over `path` on success.
 
     The part file keeps the suffix, since writers choose the format by it. On any exception,
-    Ctrl-C included, it is removed. `OutputError` for what the file system refuses.
+    Ctrl-C included, it is removed; one of a killed process is found by `remove_leftovers`.
+    `OutputError` for what the file system refuses.
     """
-    part = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        _flush_to_disk(part)
-        os.replace(part, path)
+        with locked_part(path.parent, path.suffix) as part:
+            yield part
+            _flush_to_disk(part)
+            os.replace(part, path)
     except OSError as error:
         raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _flush_to_disk(path: Path) -> None:
     """Make the content durable before the rename, so a power cut cannot leave an empty file."""
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows refuses to flush a file opened for reading
         os.fsync(file.fileno())
 
 
@@ -46,35 +50,62 @@ class Found:
     path: Path
     relative: Path
     """Name to mirror below an output folder; just the file name for files given directly."""
+    named: bool = True
+    """Given by its own name, not found in a folder or by a glob."""
 
 
-def find_inputs(texts: Iterable[str], *, recursive: bool = False) -> list[Found]:
+def find_inputs(
+    texts: Iterable[str], *, recursive: bool = False, leave_out: Path | None = None
+) -> list[Found]:
     """Files behind names, folders and globs, sorted, each once.
 
-    Hidden files are left out of folders. A folder's sub-folders are entered with `recursive`;
-    symbolic links to folders are not, so loops cannot occur. A name that leads nowhere is kept:
-    reading it gives the error that names it.
+    In folders, hidden files and files that are neither films (by suffix) nor pictures (by suffix
+    or first bytes) are left out, and sub-folders are entered with `recursive`; symbolic links to
+    folders are not, so loops cannot occur. The folder `leave_out`, where results go, is not
+    entered unless it is an input itself. A name that leads nowhere is kept: reading it gives the
+    error that names it.
     """
     found: dict[Path, Found] = {}
     for text in texts:
         path = Path(text)
-        if path.is_dir():
-            matches = [Found(p, p.relative_to(path)) for p in _files_below(path, recursive)]
-        elif glob.has_magic(text) and not path.exists():
-            names = sorted(glob.glob(text, recursive=recursive))
-            matches = [Found(Path(n), Path(Path(n).name)) for n in names if Path(n).is_file()]
+        if text != STDIO and path.is_dir():
+            inside = _files_below(path, recursive, leave_out)
+            matches = [Found(p, p.relative_to(path), named=False) for p in inside]
+        elif text != STDIO and glob.has_magic(text) and not os.path.lexists(path):
+            names = sorted(glob.glob(text, recursive=True))
+            matches = [Found(Path(n), Path(Path(n).name), named=False) for n in names]
+            matches = [item for item in matches if item.path.is_file()]
             if not matches:
                 raise InputError(f"{text}: no file matches")
         else:
             matches = [Found(path, Path(path.name))]
         for item in matches:
-            found.setdefault(Path(os.path.realpath(item.path)), item)
+            found.setdefault(_identity(item.path), item)
     return list(found.values())
 
 
-def _files_below(folder: Path, recursive: bool) -> Iterator[Path]:
+def _identity(path: Path) -> Path:
+    """The same for every way to write a path; symbolic links to one file are one input."""
+    try:
+        return Path(os.path.realpath(path, strict=True))
+    except (OSError, ValueError):  # missing, or a link to itself
+        return path.absolute()
+
+
+def _files_below(folder: Path, recursive: bool, leave_out: Path | None) -> Iterator[Path]:
+    unwanted = None if leave_out is None else leave_out.absolute()
     for root, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith(".")) if recursive else []
+        kept = sorted(f for f in folders if not f.startswith(".")) if recursive else []
+        folders[:] = [f for f in kept if (Path(root) / f).absolute() != unwanted]
         for name in sorted(files):
-            if not name.startswith("."):
-                yield Path(root) / name
+            path = Path(root) / name
+            if not name.startswith(".") and _is_wanted(path):
+                yield path
+
+
+def _is_wanted(path: Path) -> bool:
+    is_film = path.suffix.lower() in VIDEO_SUFFIXES
+    return is_film or has_picture_suffix(path) or looks_like_picture(path)
+
+
+__all__ = ["STDIO", "Found", "atomic_path", "find_inputs"]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fourfold.errors import ModelError
+from fourfold.networks.rewritten import PRelu, prelu_before_shuffle, tail_before_shuffle
 from fourfold.weights.inference_form import (
     SCALES,
     fold_srresnet,
@@ -31,7 +32,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.norm1 = _norm(width, BLOCK_MOMENTUM) if norm else nn.Identity()
-        self.act = nn.PReLU(width)
+        self.act = PRelu(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.norm2 = _norm(width, BLOCK_MOMENTUM) if norm else nn.Identity()
 
@@ -70,7 +71,7 @@ class SRResNet(nn.Module):
         self.scale, self.num_blocks, self.width = scale, num_blocks, width
         with_norm = norm == "batch"
         self.head = nn.Conv2d(3, width, 9, padding=4)
-        self.head_act = nn.PReLU(width)
+        self.head_act = PRelu(width)
         self.blocks = nn.Sequential(
             *(ResidualBlock(width, norm=with_norm) for _ in range(num_blocks))
         )
@@ -80,7 +81,7 @@ class SRResNet(nn.Module):
         self.upsample = nn.ModuleList(
             nn.Conv2d(width, 4 * width, 3, padding=1) for _ in range(doublings)
         )
-        self.upsample_acts = nn.ModuleList(nn.PReLU(width) for _ in range(doublings))
+        self.upsample_acts = nn.ModuleList(PRelu(width) for _ in range(doublings))
         self.tail = nn.Conv2d(width, 3, 9, padding=4)
         self.shuffle = nn.PixelShuffle(2)
 
@@ -88,9 +89,18 @@ class SRResNet(nn.Module):
         """See the class."""
         x = self.head_act(self.head(lr))
         y = x + self.trunk_norm(self.trunk(self.blocks(x)))
-        for conv, act in zip(self.upsample, self.upsample_acts, strict=True):
-            y = act(self.shuffle(conv(y)))
-        return (torch.tanh(self.tail(y)) + 1) / 2
+        # PReLU, shuffle and the 9x9 tail as figure 4 has them, in the exact rewriting that
+        # inference uses: a training step takes a third of the time (docs/decisions/0401).
+        last = len(self.upsample) - 1
+        for i, (conv, act) in enumerate(zip(self.upsample, self.upsample_acts, strict=True)):
+            assert isinstance(act, PRelu)
+            y = prelu_before_shuffle(conv(y), act.weight)
+            if i < last:
+                y = self.shuffle(y)
+        y = self.shuffle(tail_before_shuffle(y, self.tail))
+        # Leave autocast before the output: bf16 has 8 bits, coarser than an 8-bit picture.
+        y = y.to(torch.promote_types(y.dtype, torch.float32))
+        return (torch.tanh(y) + 1) / 2
 
     def hyperparameters(self) -> dict[str, int]:
         """What a model file stores beside the scale."""

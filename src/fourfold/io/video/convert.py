@@ -99,13 +99,15 @@ class _Sound(Converter):
 
     def flush(self) -> Iterator[Any]:
         yield from self._encoded(None)
-        for made in self.stream.codec_context.encode(None):
-            made.stream = self.stream
-            yield made
+        yield from self._stamped(self.stream.codec_context.encode(None))
 
     def _encoded(self, frame: Any) -> Iterator[Any]:
         for ready in self._resampler.resample(frame):
-            for made in self.stream.codec_context.encode(ready):
+            yield from self._stamped(self.stream.codec_context.encode(ready))
+
+    def _stamped(self, packets: Any) -> Iterator[Any]:
+        for made in packets:
+            if made.size and made.pts is not None:  # FLAC ends with an empty one
                 made.stream = self.stream
                 yield made
 

@@ -1,0 +1,71 @@
+"""Draw a training run's journal as curves, and keep what the documentation shows of it.
+
+usage: python benchmarks/draw_run.py RUN OUT      (pip install matplotlib)
+
+Writes OUT/curves.png, OUT/journal.jsonl (validations, events and every tenth report), and
+OUT/samples.png: the first three rows of the last sample grid.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+from fourfold.io.images import read_pixels, write_pixels
+from fourfold.training.journal import read_journal
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+EVERY = 10
+ROW = 196  # height of a row of the grid with its gap
+COLOURS = {"lines": ("#1b6ca8", "#c1440e", "#3a7d44", "#7a4d9f"), "floor": "#999999"}
+
+
+def main(run: Path, out: Path) -> None:
+    lines = read_journal(run / "journal.jsonl")
+    out.mkdir(parents=True, exist_ok=True)
+    reports = [line for line in lines if line["event"] == "report"]
+    kept = [line for line in lines if line["event"] != "report"] + reports[::EVERY]
+    kept.sort(key=lambda line: line["step"])
+    text = "".join(json.dumps(line) + "\n" for line in kept)
+    (out / "journal.jsonl").write_text(text.replace(str(run.parent), "runs"))
+    draw(reports, [line for line in lines if line["event"] == "validation"], out / "curves.png")
+    last = max((run / "samples").glob("*.png"), key=lambda path: int(path.stem))
+    write_pixels(read_pixels(last)[: 3 * ROW - 4], out / "samples.png")
+
+
+def draw(reports: list[dict[str, Any]], scores: list[dict[str, Any]], path: Path) -> None:
+    gan = "d_hr" in reports[0]
+    figure, axes = plt.subplots(1, 3 if gan else 2, figsize=(12 if gan else 8, 3.2), dpi=100)
+    steps = [line["step"] for line in reports]
+    wanted = ("content", "discriminator") if gan else ("generator",)
+    for colour, name in zip(COLOURS["lines"], wanted, strict=False):
+        axes[0].plot(steps, [line[name] for line in reports], color=colour, label=name, lw=0.8)
+    axes[0].set(title="losses", xlabel="step")
+    axes[0].legend(frameon=False)
+    names = list(scores[0]["scores"])
+    for colour, name in zip(COLOURS["lines"], names, strict=False):
+        values = [line["scores"][name]["psnr_y"] for line in scores]
+        at = [line["step"] for line in scores]
+        axes[1].plot(at, values, color=colour, marker="o", ms=3, label=f"{name}, Y")
+    axes[1].set(title="PSNR [dB], without consistency step", xlabel="step")
+    axes[1].legend(frameon=False)
+    if gan:
+        for colour, name in zip(COLOURS["lines"], ("d_hr", "d_sr"), strict=False):
+            label = "D(hr)" if name == "d_hr" else "D(sr)"
+            axes[2].plot(steps, [line[name] for line in reports], color=colour, lw=0.8, label=label)
+        axes[2].set(title="discriminator", xlabel="step", ylim=(0, 1))
+        axes[2].legend(frameon=False)
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,101 @@
+"""`fourfold data`: get training pictures, and check a folder of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from fourfold.errors import DataError, UsageError
+
+app = typer.Typer(no_args_is_help=True, help="Get training pictures, and check folders of them.")
+
+
+@app.command()
+def prepare(
+    dataset: str = typer.Argument(..., help="div2k"),
+    folder: Path = typer.Option(Path("datasets/div2k"), "--dir", help="Where the pictures go."),
+    track: str = typer.Option(
+        "bicubic", "--track", help="bicubic, unknown, mild, difficult or wild."
+    ),
+    scale: int = typer.Option(4, "--scale", "-s", help="2, 3, 4 or 8."),
+    keep_archives: bool = typer.Option(False, "--keep-archives", help="Leave the zip files."),
+    mirror: str = typer.Option("", "--mirror", help="Folder URL to fetch the archives from."),
+) -> None:
+    """Download, check and unpack a data set; the same command goes on where it stopped."""
+    from fourfold.data import div2k
+
+    if dataset.lower() != "div2k":
+        raise UsageError(f"data prepare {dataset}: want div2k; any folder of pictures works as is")
+    home = f"{mirror.rstrip('/')}/" if mirror else div2k.HOME
+    wanted = div2k.archives(track=track, scale=scale, home=home)
+    size = sum(archive.download.size or 0 for archive in wanted)
+    typer.echo(f"{len(wanted)} archives, {size / 1e9:.1f} GB, to {folder}")
+    with _Bars() as bars:
+        div2k.prepare(folder, wanted, keep_archives=keep_archives, progress=bars.show)
+    count = div2k.verify(folder, track=track, scale=scale)
+    typer.echo(f"{folder}: {count} pairs, all of the right size")
+
+
+@app.command()
+def check(
+    folder: Path = typer.Argument(..., help="A folder of pictures or of pairs."),
+    scale: int = typer.Option(4, "--scale", "-s", help="2, 4 or 8."),
+    crop: int = typer.Option(96, "--crop", help="Smallest side that is wanted."),
+) -> None:
+    """Say what training would find in a folder, and what is wrong with it."""
+    from fourfold.data.div2k import check_pairs
+    from fourfold.data.pairs import find_sources
+    from fourfold.io.eight_bit import picture_size
+
+    sources = find_sources(folder, scale=scale)
+    problems = check_pairs(sources, scale=scale)
+    named = " ".join(problems)
+    for source in sources:
+        if str(source.hr) not in named:
+            height, width = picture_size(source.hr)
+            if min(height, width) < crop:
+                problems.append(f"{source.hr}: {width}x{height}, smaller than the crop of {crop}")
+    kind = "pairs" if sources[0].lr else "pictures, low resolution will be made"
+    typer.echo(f"{folder}: {len(sources)} {kind}")
+    if problems:
+        for problem in problems:
+            typer.echo(problem, err=True)
+        raise DataError(f"{folder}: {len(problems)} of {len(sources)} pictures cannot be used")
+
+
+class _Bars:
+    """One progress bar per archive, on a terminal only."""
+
+    def __enter__(self) -> _Bars:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        console = Console(stderr=True)
+        self._progress: Any = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, name: str, done: int, total: int | None) -> None:
+        """Move the bar of archive `name`."""
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total)
+        self._progress.update(self._tasks[name], completed=done, total=total)

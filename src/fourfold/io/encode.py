@@ -1,0 +1,213 @@
+"""From enlarged pixels to a file: profile, depth, metadata, format."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from fourfold.errors import OutputError
+from fourfold.io.colour import from_network
+from fourfold.io.exif import enlarged_exif
+from fourfold.io.formats import Format
+from fourfold.io.source import Source
+from fourfold.io.store import PixelStore
+from fourfold.io.vips import reason, stoppable, vips
+
+_OWN_FIELDS: Final = re.compile(
+    r"width|height|bands|format|coding|interpretation|xoffset|yoffset|xres|yres|filename|"
+    r"vips-.*|n-pages|page-height|bits-per-sample|palette.*|interlaced|jpeg-.*|heif-.*|"
+    r"background|n-subifds|orientation|concurrency|exif-ifd0-Orientation|exif-ifd1-.*|"
+    r"exif-ifd0-[XY]Resolution|exif-ifd2-Pixel[XY]Dimension|gif-palette|default-page|history|gainmap-scale-factor"
+)
+"""Header fields that describe the stored pixels, not the picture: the result has its own. The
+thumbnail of EXIF (IFD 1) shows the small picture and would be stale."""
+
+_NO_RESOLUTION: Final = 72 / 25.4
+"""What libvips reports for PNG and JPEG without one, in pixels per mm."""
+
+_BIG_TIFF: Final = 3_500_000_000
+_GAIN_MAP_SIDE: Final = 8192
+"""Largest side libultrahdr writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Enlarged pixels with what is needed to write them."""
+
+    store: PixelStore
+    """All pages one below the other, upright, each `page_height` high."""
+    page_height: int
+    grey: bool
+    """The store holds one colour channel of a picture that has three equal ones."""
+    value_range: tuple[float, float]
+    factor: float
+    """Enlargement, for the resolution."""
+
+
+def encode(
+    result: Result,
+    source: Source,
+    part: Path,
+    form: Format,
+    *,
+    quality: int | None = None,
+    stop: threading.Event | None = None,
+) -> tuple[str, ...]:
+    """Write `result` to the file `part` as `form`, with the metadata of `source`.
+
+    Returns notes on what the format could not hold. Raises `OutputError`; `InterruptedError` when
+    `stop` is set meanwhile.
+    """
+    notes: list[str] = []
+    image = _own_colours(result, source)
+    image = _own_depth(image, result, source, form, notes)
+    if source.alpha and not form.alpha:
+        white = [float(2 ** (16 if image.format == "ushort" else 8) - 1)] * (image.bands - 1)
+        image = image.flatten(background=white)
+        notes.append(f"{form.name} has no transparency; shown on white")
+    image = _with_fields(image, result, source, form)
+    try:
+        with stoppable(image, stop):
+            _SAVERS[form.name](image, os.fsencode(part), quality or form.quality, notes)
+    except vips().Error as error:
+        if stop is not None and stop.is_set():
+            raise InterruptedError from error
+        raise OutputError(f"cannot write {form.name} ({reason(error)})") from error
+    return tuple(notes)
+
+
+def _own_colours(result: Result, source: Source) -> Any:
+    """Three channels again where they were three, in the file's own profile."""
+    image = result.store.as_vips()
+    if result.grey:
+        bands = [image[0], image[0], image[0]]
+        image = bands[0].bandjoin([*bands[1:], *([image[1]] if source.alpha else [])])
+    colours = image.bands - source.alpha
+    kinds = {"uchar": ("b-w", "srgb"), "ushort": ("grey16", "rgb16"), "float": ("b-w", "srgb")}
+    image = image.copy(interpretation=kinds[image.format][colours == 3])
+    return from_network(image, source.colour, alpha=source.alpha)
+
+
+def _own_depth(image: Any, result: Result, source: Source, form: Format, notes: list[str]) -> Any:
+    low, high = result.value_range
+    if source.depth == 32 and 32 in form.depths:
+        image = image if (low, high) == (0.0, 1.0) else image.linear(high - low, low)
+        kept = source.header.format
+        return image if kept in ("float", "double") else image.rint().cast(kept)
+    wide = source.depth > 8 and 16 in form.depths
+    if source.depth > 8 and not wide:
+        notes.append(f"{source.depth} bits per channel became 8: {form.name} holds no more")
+    elif source.depth == 32:
+        notes.append(f"numbers became 16 bits: {form.name} holds no more")
+    target, peak = ("ushort", 65535) if wide else ("uchar", 255)
+    have = {"uchar": 255, "ushort": 65535, "float": 1}[image.format]
+    if image.format != target:
+        grey = image.bands in (1, 2)
+        image = image.linear(peak / have, 0).rint().cast(target)
+        kind = ("grey16", "rgb16") if wide else ("b-w", "srgb")
+        image = image.copy(interpretation=kind[not grey])
+    return image
+
+
+def _with_fields(image: Any, result: Result, source: Source, form: Format) -> Any:
+    """The fields of the source, the resolution times the enlargement, orientation upright."""
+    header = source.header
+    across, down = _resolution(source)
+    image = image.copy(xres=across * result.factor, yres=down * result.factor)
+    for name in header.get_fields():
+        if not _OWN_FIELDS.fullmatch(name):
+            value = header.get(name)
+            if name == "xmp-data":
+                value = _upright_xmp(bytes(value))
+            elif name == "exif-data":
+                value = enlarged_exif(bytes(value), result.factor)
+            image.set_type(header.get_typeof(name), name, value)
+    name = "gainmap-scale-factor"  # how much smaller the gain map is
+    if header.get_typeof(name):
+        ratio = header.get(name)
+        image.set_type(header.get_typeof(name), name, type(ratio)(ratio * result.factor))
+    if source.colour.how in ("srgb_icc", "space"):
+        image.remove("icc-profile-data")
+    if header.get_typeof("orientation"):
+        image.set_type(vips().GValue.gint_type, "orientation", 1)
+    if source.pages > 1:
+        image.set_type(vips().GValue.gint_type, "page-height", result.page_height)
+    return image
+
+
+def _resolution(source: Source) -> tuple[float, float]:
+    """Pixels per mm across and down as shown, of one source pixel; unscaled 1.0 when unknown."""
+    across, down = float(source.header.xres), float(source.header.yres)
+    if source.turn.quarters % 2:
+        across, down = down, across
+    return across, down
+
+
+def _upright_xmp(xmp: bytes) -> bytes:
+    """XMP may repeat the orientation; the result stands upright. Lengths stay as they are."""
+    xmp = re.sub(rb'(tiff:Orientation\s*=\s*["\'])[2-8](["\'])', rb"\g<1>1\2", xmp)
+    return re.sub(rb"(<tiff:Orientation>)[2-8](<)", rb"\g<1>1\2", xmp)
+
+
+# Deflate at level 3 and JPEG without optimised tables: 3 to 4 times as fast as the defaults for
+# files a few per cent larger (`benchmarks/pictures.py --encoders`).
+def _save_png(image: Any, name: bytes, _quality: int | None, _notes: list[str]) -> None:
+    image.pngsave(name, compression=3, filter="up")
+
+
+def _save_jpg(image: Any, name: bytes, quality: int | None, notes: list[str]) -> None:
+    if image.get_typeof("gainmap-data"):
+        if max(image.width, image.height) <= _GAIN_MAP_SIDE and image.bands == 3:
+            image.uhdrsave(name, Q=quality)
+            return
+        notes.append(f"its gain map (HDR) is left out: the result is over {_GAIN_MAP_SIDE} pixels")
+        image.remove("gainmap-data")
+    image.jpegsave(name, Q=quality, subsample_mode="off")
+
+
+def _save_webp(image: Any, name: bytes, quality: int | None, _notes: list[str]) -> None:
+    image.webpsave(name, Q=quality, alpha_q=100)
+
+
+def _save_tiff(image: Any, name: bytes, _quality: int | None, _notes: list[str]) -> None:
+    item = {"uchar": 1, "ushort": 2, "char": 1, "short": 2, "double": 8}.get(image.format, 4)
+    size = image.width * image.height * image.bands * item
+    predictor = "horizontal" if item <= 2 else "none"
+    options = {
+        "compression": "deflate",
+        "level": 3,
+        "predictor": predictor,
+        "bigtiff": size > _BIG_TIFF,
+    }
+    if image.get_typeof("page-height"):
+        options["page_height"] = image.get("page-height")
+    image.tiffsave(name, **options)
+
+
+def _save_avif(image: Any, name: bytes, quality: int | None, _notes: list[str]) -> None:
+    bits = 12 if image.format == "ushort" else 8
+    image.heifsave(
+        name, Q=quality, compression="av1", bitdepth=bits, subsample_mode="off", effort=2
+    )
+
+
+def _save_gif(image: Any, name: bytes, _quality: int | None, notes: list[str]) -> None:
+    notes.append("gif holds 256 colours a frame; colours are dithered")
+    image.gifsave(name, dither=1.0, effort=7)
+
+
+_SAVERS: Final[Mapping[str, Callable[[Any, bytes, int | None, list[str]], None]]] = {
+    "png": _save_png,
+    "jpg": _save_jpg,
+    "webp": _save_webp,
+    "tiff": _save_tiff,
+    "avif": _save_avif,
+    "gif": _save_gif,
+}
+
+__all__ = ["Result", "encode"]

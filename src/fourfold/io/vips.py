@@ -1,0 +1,83 @@
+"""libvips, set up once for bounded memory, and its errors in one line."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+_LOCK: Final = threading.Lock()
+_ready = False
+
+
+def vips() -> Any:
+    """The `pyvips` module.
+
+    Its cache of operations is off: it would keep pictures in memory, and would give the old pixels
+    of a file that has been replaced. Few threads, since each has buffers as wide as the picture.
+    """
+    global _ready  # noqa: PLW0603 - libvips has process-wide settings
+    with _LOCK:
+        if not _ready:
+            os.environ.setdefault("VIPS_CONCURRENCY", str(min(2, os.cpu_count() or 1)))
+            import pyvips
+
+            pyvips.cache_set_max(0)
+            _silence_warnings()
+            _ready = True
+    import pyvips
+
+    return pyvips
+
+
+def _silence_warnings() -> None:
+    """What libvips warns of is either an error here or harmless; it must not litter stderr."""
+    os.environ.setdefault("VIPS_WARNING", "0")
+    import logging
+
+    logging.getLogger("pyvips").setLevel(logging.ERROR)
+
+
+def reason(error: BaseException) -> str:
+    """The most telling line of a libvips error: the last that names a cause."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else "unknown reason"
+
+
+def rows_of(image: Any, *, strip_bytes: int = 4_000_000) -> Iterator[tuple[int, bytes]]:
+    """(first row, pixels) of strips from top to bottom: a decoder runs once, in order."""
+    row = image.width * image.bands * _ITEM[image.format]
+    count = max(1, min(image.height, strip_bytes // max(row, 1)))
+    region = vips().Region.new(image)
+    for top in range(0, image.height, count):
+        height = min(count, image.height - top)
+        yield top, region.fetch(0, top, image.width, height)
+
+
+_ITEM: Final = {"uchar": 1, "ushort": 2, "float": 4}
+DTYPES: Final = {"uchar": "uint8", "ushort": "uint16", "float": "float32"}
+"""NumPy's names of the libvips formats that pixels are taken out in."""
+
+
+@contextmanager
+def stoppable(image: Any, stop: threading.Event | None) -> Iterator[None]:
+    """Let `stop` end a running computation of `image`: libvips then raises its error."""
+    if stop is None:
+        yield
+        return
+    image.set_progress(True)
+
+    def check(_image: Any, _progress: Any) -> None:
+        if stop.is_set():
+            image.set_kill(True)
+
+    image.signal_connect("eval", check)
+    try:
+        yield
+    finally:
+        image.set_progress(False)
+
+
+__all__ = ["DTYPES", "reason", "rows_of", "stoppable", "vips"]

@@ -1,0 +1,1 @@
+"""Training: settings, one loop for both stages, checkpoints, monitoring."""

@@ -1,0 +1,337 @@
+"""The training loop, for both stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fourfold.data.crops import Batch
+from fourfold.errors import ConfigError, OutputError, TrainingError
+from fourfold.training.build import (
+    Start,
+    fit_to_start,
+    load_start,
+    make_objective,
+    make_state,
+    open_crops,
+)
+from fourfold.training.checkpoint import (
+    disk_use,
+    list_checkpoints,
+    mark_best,
+    restore_newest,
+    save_checkpoint,
+)
+from fourfold.training.config import TrainConfig
+from fourfold.training.device import make_accelerator
+from fourfold.training.display import Display, LogDisplay
+from fourfold.training.health import Health
+from fourfold.training.monitor import Monitor
+from fourfold.training.run_folder import RunFolder, changed_settings
+from fourfold.training.schedule import learning_rate_at, set_rate
+from fourfold.training.signals import StopRequest, stop_on_signal
+from fourfold.training.state import TrainState
+from fourfold.training.steps import Objective, StepReport, srgan_step, srresnet_step
+from fourfold.training.validate import open_validation, score_bicubic, to_model, validate
+from fourfold.weights.format import Model, save_model
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from fourfold.data import CropStream
+    from fourfold.evaluation import Dataset
+    from fourfold.metrics.protocol import Scores
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run works with; only `state` changes."""
+
+    config: TrainConfig
+    folder: RunFolder
+    accelerator: Accelerator
+    state: TrainState
+    objective: Objective
+    crops: CropStream
+    valid: list[Dataset]
+    bicubic: dict[str, Scores]
+    monitor: Monitor
+    health: Health
+
+
+def train(
+    config: TrainConfig,
+    *,
+    output: Path,
+    start: str | None = None,
+    resume: bool = False,
+    display: Display | None = None,
+) -> TrainState:
+    """Train until `config.steps`, or until a signal asks to end; returns the state reached.
+
+    Args:
+        config: the settings.
+        output: the run's folder.
+        start: weights to begin from (bundled name, model file, run folder, Keras `.h5`).
+        resume: go on from the newest whole checkpoint in `output`; begins where there is none.
+        display: where the run shows itself; the log by default.
+
+    Raises `FourfoldError`s that name the setting or file before the first step; `TrainingError`
+    when the loss stays non-finite.
+    """
+    run = _open_run(config, output, start, resume=resume, display=display or LogDisplay())
+    try:
+        with stop_on_signal() as stop:
+            _take_steps(run, stop)
+    finally:
+        run.monitor.close()
+    return run.state
+
+
+def _open_run(
+    config: TrainConfig, output: Path, start: str | None, *, resume: bool, display: Display
+) -> Run:
+    folder = RunFolder(output)
+    resume = resume and folder.begun()
+    accelerator = make_accelerator(config)
+    monitor = Monitor(
+        output, steps=config.steps, display=display, writes=accelerator.is_main_process
+    )
+    begin: Start | None = None
+    before = folder.read_config() if resume else None
+    if before is not None:
+        config = config.model_copy(update={"model": before.model})
+    elif not resume:
+        folder.check_new()
+        begin = load_start(start) if start else None
+        if begin is None and config.adversarial and not config.gan.allow_random_start:
+            raise ConfigError(
+                "an SRGAN starts from a trained generator: --from RUN of an SRResNet, --from "
+                "srresnet-x4, or --set gan.allow_random_start=true if random is meant"
+            )
+        config = fit_to_start(config, begin) if begin else config
+    crops = open_crops(config, accelerator)
+    folders = config.data.valid if accelerator.is_main_process else ()
+    valid = open_validation(folders, scale=config.model.scale, limit=config.data.valid_limit)
+    objective = make_objective(config, accelerator)
+    state = make_state(config, begin, accelerator)
+    run = Run(
+        config=config,
+        folder=folder,
+        accelerator=accelerator,
+        state=state,
+        objective=objective,
+        crops=crops,
+        valid=valid,
+        bicubic=score_bicubic(valid),
+        monitor=monitor,
+        health=Health(config.health),
+    )
+    notes = list(restore_newest(folder.checkpoints, state)) if resume else []
+    monitor.psnr_y = state.last_psnr
+    accelerator.wait_for_everyone()
+    monitor.begin(state.step)
+    _announce(run, notes, begin=begin, before=before)
+    if accelerator.is_main_process:
+        folder.write_config(config)
+    return run
+
+
+def _announce(
+    run: Run, notes: list[str], *, begin: Start | None, before: TrainConfig | None
+) -> None:
+    """Say where the run stands and what disk it will use."""
+    state, event = run.state, run.monitor.event
+    for note in notes:
+        event("damaged", step=state.step, text=note, warning=True)
+    one, most = disk_use(state, keep=run.config.keep_checkpoints)
+    lines = [f"{len(run.crops.pairs)} pictures to learn from; {run.accelerator.device} "]
+    lines[0] += f"{run.config.precision}, {run.accelerator.num_processes} process(es)"
+    lines.append(f"checkpoints: {one / 1e6:.0f} MB each, at most {most / 1e6:.0f} MB in all")
+    if begin is not None:
+        lines.append(f"starting from {begin.source}")
+    if before is not None:
+        psnr = f", PSNR {state.last_psnr:.2f} dB" if state.last_psnr is not None else ""
+        lines.append(f"resumed from step {state.step}{psnr}")
+        changes = changed_settings(before, run.config)
+        lines += [f"changed since: {change}" for change in changes]
+    for line in lines:
+        event("begin", step=state.step, text=line)
+
+
+def _take_steps(run: Run, stop: StopRequest) -> None:
+    config, state, accelerator = run.config, run.state, run.accelerator
+    batches = run.crops.batches(
+        state.samples,
+        size=config.batch_size,
+        rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+        workers=config.data.workers,
+    )
+    rollbacks = 0
+    try:
+        while state.step < config.steps and not _stopped(stop, accelerator):
+            report = _one_step(run, next(batches))
+            state.samples += config.batch_size
+            if not report.finite:
+                if run.health.after_bad_step():
+                    rollbacks += 1
+                    _roll_back(run, rollbacks)
+                else:
+                    text = f"step {state.step}: loss or gradient not finite, step skipped"
+                    run.monitor.event("skipped", step=state.step, text=text, warning=True)
+                continue
+            state.step += 1
+            run.monitor.after_step(report.losses, samples=config.batch_size)
+            for warning in run.health.after_step(report.losses):
+                run.monitor.event("health", step=state.step, text=warning, warning=True)
+            _after_step(run)
+    finally:
+        batches.close()
+    if state.step < config.steps:  # asked to stop
+        _checkpoint(run, required=True)
+        text = f"stopped at step {state.step}; --resume goes on from here"
+        run.monitor.event("stopped", step=state.step, text=text)
+
+
+def _stopped(stop: StopRequest, accelerator: Accelerator) -> bool:
+    """Whether a signal reached any process: they must leave the loop together."""
+    asked = stop.signal is not None
+    if accelerator.num_processes == 1:
+        return asked
+    flag = torch.tensor(float(asked), device=accelerator.device)
+    torch.distributed.all_reduce(flag)
+    return bool(flag > 0)
+
+
+def _one_step(run: Run, batch: Batch) -> StepReport:
+    config, state = run.config, run.state
+    rate = learning_rate_at(state.step, config.optimizer, steps=config.steps)
+    set_rate(state.optimizer_g, rate, epsilon=config.optimizer.epsilon)
+    lr, hr = (_to_device(pixels, run.accelerator) for pixels in batch)
+    shared = {
+        "objective": run.objective,
+        "accelerator": run.accelerator,
+        "clip_norm": config.optimizer.clip_norm,
+    }
+    statistics = _running_statistics(state)
+    if state.discriminator is None:
+        report = srresnet_step(state, lr, hr, **shared)
+    else:
+        assert state.optimizer_d is not None
+        own = config.gan.discriminator_rate / config.optimizer.learning_rate
+        set_rate(state.optimizer_d, rate * (own or 1), epsilon=config.optimizer.epsilon)
+        learns = state.step >= config.gan.lead_in
+        report = srgan_step(state, lr, hr, generator_learns=learns, **shared)
+    if not report.finite:
+        for kept, buffer in statistics:
+            buffer.copy_(kept)
+    elif state.ema is not None:
+        state.ema.update(state.generator, step=state.step)
+    return report
+
+
+def _running_statistics(state: TrainState) -> list[tuple[Tensor, Tensor]]:
+    """BatchNorm's statistics before a step: a forward pass changes them even if it fails."""
+    networks = [n for n in (state.generator, state.discriminator) if n is not None]
+    buffers = [b for n in networks for name, b in n.named_buffers() if "running" in name]
+    return [(buffer.clone(), buffer) for buffer in buffers]
+
+
+def _to_device(pixels: object, accelerator: Accelerator) -> Tensor:
+    """uint8 `(N, H, W, 3)` to float `(N, 3, H, W)` in [0, 1], channels last in memory."""
+    tensor = torch.as_tensor(pixels).to(accelerator.device)
+    return tensor.permute(0, 3, 1, 2).float() / 255
+
+
+def _after_step(run: Run) -> None:
+    """Report, validate and save when it is time."""
+    config, step = run.config, run.state.step
+    last = step == config.steps
+    if step % config.report_every == 0 or last:
+        rate = learning_rate_at(step - 1, config.optimizer, steps=config.steps)
+        run.monitor.report(step, learning_rate=rate)
+    paused = run.monitor.pause()
+    validated = step % config.validate_every == 0 or last
+    best = _validate(run) if validated else False
+    if validated or step % config.checkpoint_every == 0:
+        _checkpoint(run, best=best, required=last)
+    run.monitor.go_on(paused)
+
+
+def _validate(run: Run) -> bool:
+    """Score, draw, write the model file; whether this is the best so far."""
+    state, config = run.state, run.config
+    if not run.accelerator.is_main_process:
+        return False
+    model = to_model(state.result, config, step=state.step)
+    if not run.valid:
+        _write_model(run, model)
+        return False
+    found = validate(model, run.valid)
+    run.monitor.validation(state.step, found, run.bicubic)
+    for warning in run.health.after_validation(found.scores, run.bicubic):
+        run.monitor.event("health", step=state.step, text=warning, warning=True)
+    state.last_psnr = found.psnr_y
+    best = state.best_psnr is None or found.psnr_y > state.best_psnr
+    if best:
+        state.best_psnr, state.best_step = found.psnr_y, state.step
+    if best or config.model_file == "last":
+        scored = to_model(state.result, config, step=state.step, scores=found.scores)
+        _write_model(run, scored)
+    return best
+
+
+def _write_model(run: Run, model: Model) -> None:
+    try:
+        save_model(model, run.folder.model)
+    except OutputError as error:
+        _unsaved(run, error)
+
+
+def _checkpoint(run: Run, *, best: bool = False, required: bool = False) -> None:
+    """Save; when the disk refuses, say so and go on with the old ones, unless it is the last."""
+    if run.accelerator.is_main_process:
+        try:
+            path = save_checkpoint(
+                run.folder.checkpoints, run.state, keep=run.config.keep_checkpoints
+            )
+            if best:
+                mark_best(path)
+        except OutputError as error:
+            if required:
+                raise
+            _unsaved(run, error)
+    run.accelerator.wait_for_everyone()
+
+
+def _unsaved(run: Run, error: OutputError) -> None:
+    kept = [old.stem for old in list_checkpoints(run.folder.checkpoints)]
+    text = f"{error}; the run goes on, kept so far: {', '.join(kept) or 'none'}"
+    run.monitor.event("unsaved", step=run.state.step, text=text, warning=True)
+
+
+def _roll_back(run: Run, count: int) -> None:
+    """Return to the newest checkpoint, but not to its data: the crops since are not met again."""
+    state, limit = run.state, run.config.health.max_rollbacks
+    if count > limit or not run.folder.begun():
+        why = f"after {limit} returns to a checkpoint" if count > limit else "and no checkpoint yet"
+        raise TrainingError(
+            f"step {state.step}: the loss is not finite {why}; lower optimizer.learning_rate, set "
+            "optimizer.clip_norm or use another precision"
+        )
+    samples = state.samples
+    failed = state.step
+    for note in restore_newest(run.folder.checkpoints, state):
+        run.monitor.event("damaged", step=failed, text=note, warning=True)
+    state.samples = samples
+    run.health.after_rollback()
+    text = f"step {failed}: loss not finite again and again; back to step {state.step}"
+    run.monitor.event("rollback", step=state.step, text=text, warning=True)
+
+
+__all__ = ["train"]

@@ -1,0 +1,182 @@
+"""One training step of each stage: batch in, losses out, networks changed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from fourfold.losses import ContentLoss, discriminator_loss, generator_adversarial
+from fourfold.training.device import average, average_gradients
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from fourfold.training.state import TrainState
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the generator minimises."""
+
+    pixel: Callable[[Tensor, Tensor], Tensor]
+    pixel_weight: float
+    content: ContentLoss | None
+    content_weight: float
+    adversarial_weight: float
+
+
+class GeneratorLosses(NamedTuple):
+    """Parts of the generator's loss, unweighted, and their weighted sum."""
+
+    pixel: Tensor
+    content: Tensor
+    adversarial: Tensor
+    total: Tensor
+
+
+class StepReport(NamedTuple):
+    """What a step found, over all processes."""
+
+    losses: dict[str, float]
+    finite: bool
+    """False: nothing was changed, because a loss or a gradient was not finite."""
+
+
+def generator_losses(
+    sr: Tensor, hr: Tensor, fake_logits: Tensor | None, objective: Objective
+) -> GeneratorLosses:
+    """Losses of pictures in [0, 1], `(N, 3, H, W)`, and the discriminator's logits for `sr`."""
+    zero = sr.new_zeros(())
+    pixel = objective.pixel(sr, hr) if objective.pixel_weight else zero
+    content = objective.content(sr, hr) if objective.content is not None else zero
+    adversarial = generator_adversarial(fake_logits) if fake_logits is not None else zero
+    total = (
+        objective.pixel_weight * pixel
+        + objective.content_weight * content
+        + objective.adversarial_weight * adversarial
+    )
+    return GeneratorLosses(pixel, content, adversarial, total)
+
+
+def srresnet_step(
+    state: TrainState,
+    lr: Tensor,
+    hr: Tensor,
+    *,
+    objective: Objective,
+    accelerator: Accelerator,
+    clip_norm: float = 0.0,
+) -> StepReport:
+    """A step of the generator alone."""
+    state.generator.train()
+    with accelerator.autocast():
+        sr = state.generator(lr)
+        losses = generator_losses(sr, hr, None, objective)
+    report = _report({"pixel": losses.pixel, "content": losses.content}, losses.total, accelerator)
+    if not report.finite:
+        return report
+    _backward(losses.total, state.optimizer_g, accelerator)
+    return StepReport(report.losses, _apply([state.optimizer_g], accelerator, clip_norm))
+
+
+def srgan_step(
+    state: TrainState,
+    lr: Tensor,
+    hr: Tensor,
+    *,
+    objective: Objective,
+    accelerator: Accelerator,
+    clip_norm: float = 0.0,
+    generator_learns: bool = True,
+) -> StepReport:
+    """A step of both networks, from one pass: each gradient is taken before either changes."""
+    assert state.discriminator is not None
+    assert state.optimizer_d is not None
+    state.generator.train()
+    state.discriminator.train()
+    with accelerator.autocast():
+        sr = state.generator(lr)
+        real_logits, fake_logits = state.discriminator(hr), state.discriminator(sr)
+        losses = generator_losses(sr, hr, fake_logits, objective)
+        judged = discriminator_loss(real_logits, fake_logits)
+    parts = {
+        "pixel": losses.pixel,
+        "content": losses.content,
+        "adversarial": losses.adversarial,
+        "discriminator": judged,
+        "d_hr": torch.sigmoid(real_logits).mean(),
+        "d_sr": torch.sigmoid(fake_logits).mean(),
+    }
+    report = _report(parts, losses.total, accelerator)
+    if not report.finite:
+        return report
+    learning = [state.optimizer_g, state.optimizer_d] if generator_learns else [state.optimizer_d]
+    if generator_learns:
+        _backward(losses.total, state.optimizer_g, accelerator, retain_graph=True)
+    _backward(judged, state.optimizer_d, accelerator)
+    return StepReport(report.losses, _apply(learning, accelerator, clip_norm))
+
+
+def _report(parts: dict[str, Tensor], total: Tensor, accelerator: Accelerator) -> StepReport:
+    values = torch.stack([value.detach().float() for value in (*parts.values(), total)])
+    means = average(values, accelerator).tolist()
+    finite = all(isfinite(value) for value in means)
+    scaler = accelerator.scaler
+    if not finite and scaler is not None:
+        scaler.update(scaler.get_scale() * scaler.get_backoff_factor())
+    return StepReport(dict(zip((*parts, "generator"), means, strict=True)), finite)
+
+
+def _backward(
+    loss: Tensor, optimizer: Adam, accelerator: Accelerator, *, retain_graph: bool = False
+) -> None:
+    """Gradients of `loss` for the optimiser's parameters only, averaged over the processes."""
+    parameters = _parameters(optimizer)
+    accelerator.backward(loss, inputs=parameters, retain_graph=retain_graph)
+    average_gradients(parameters, accelerator)
+
+
+def _apply(optimizers: Sequence[Adam], accelerator: Accelerator, clip_norm: float) -> bool:
+    """Clip and step all optimisers, or none when a gradient is not finite; whether they stepped.
+
+    An fp16 scaler looks at the gradients itself: it leaves out the step and lowers its scale.
+    """
+    scaler = accelerator.scaler
+    norms = []
+    for optimizer in optimizers:
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        gradients = [p.grad for p in _parameters(optimizer) if p.grad is not None]
+        norms.append(torch.nn.utils.get_total_norm(gradients))
+    finite = all(bool(torch.isfinite(norm)) for norm in norms)
+    for optimizer, norm in zip(optimizers, norms, strict=True):
+        if clip_norm and finite:
+            torch.nn.utils.clip_grads_with_norm_(_parameters(optimizer), clip_norm, norm)
+        if scaler is not None:
+            scaler.step(optimizer)
+        elif finite:
+            optimizer.step()
+        optimizer.zero_grad()
+    if scaler is not None:
+        scaler.update()
+    return finite or scaler is not None
+
+
+def _parameters(optimizer: Adam) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+__all__ = [
+    "GeneratorLosses",
+    "Objective",
+    "StepReport",
+    "generator_losses",
+    "srgan_step",
+    "srresnet_step",
+]

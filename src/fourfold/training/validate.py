@@ -1,0 +1,119 @@
+"""Score the network as users will run it: through the Upscaler, by the package's protocol."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fourfold.engine.upscaler import Upscaler
+from fourfold.evaluation import (
+    Dataset,
+    PictureScore,
+    Scene,
+    bicubic,
+    evaluate,
+    from_upscaler,
+    open_datasets,
+)
+from fourfold.metrics.protocol import Scores, mean_scores
+from fourfold.weights.format import Model
+
+if TYPE_CHECKING:
+    from fourfold.networks.srresnet import SRResNet
+    from fourfold.training.config import TrainConfig
+
+Pixels = npt.NDArray[np.uint8]
+
+SAMPLES: Final = 3
+"""Pictures of each set that the sample grid shows."""
+
+
+class Validation(NamedTuple):
+    """Scores by set, and rows of (low resolution, result, original) to look at."""
+
+    scores: dict[str, Scores]
+    samples: list[tuple[Pixels, Pixels, Pixels]]
+
+    @property
+    def psnr_y(self) -> float:
+        """Mean over the sets: what "best" goes by."""
+        return float(np.mean([s.psnr_y for s in self.scores.values()]))
+
+
+def to_model(
+    network: SRResNet, config: TrainConfig, *, step: int, scores: Mapping[str, Scores] | None = None
+) -> Model:
+    """The network as a model file describes it, with the run's settings and scores."""
+    training: dict[str, Any] = {
+        "step": step,
+        "description": config.description,
+        "config": public_settings(config),
+    }
+    if scores is not None:
+        training["scores"] = {name: s._asdict() for name, s in scores.items()}
+    return Model(
+        name=config.name,
+        architecture=config.model.architecture,
+        scale=network.scale,
+        hyperparameters=network.hyperparameters(),
+        tensors=network.inference_tensors(),
+        license=config.license,
+        source="trained with fourfold",
+        training=training,
+    )
+
+
+def public_settings(config: TrainConfig) -> dict[str, Any]:
+    """The settings as a model file may tell them: folders by name, without where they lie."""
+    settings: dict[str, Any] = json.loads(config.model_dump_json())
+    for key in ("train", "valid"):
+        settings["data"][key] = [Path(folder).name for folder in settings["data"][key]]
+    settings["data"]["cache"] = ""
+    for table, key in (("losses", "content_weights"), ("gan", "discriminator_weights")):
+        settings[table][key] = Path(settings[table][key]).name
+    return settings
+
+
+def open_validation(folders: Sequence[str], *, scale: int, limit: int) -> list[Dataset]:
+    """The first `limit` pairs of each folder; `DataError` for what cannot be scored."""
+    datasets = open_datasets([Path(folder) for folder in folders], scale=scale)
+    return [replace(dataset, pairs=dataset.pairs[:limit]) for dataset in datasets]
+
+
+def validate(model: Model, datasets: Sequence[Dataset]) -> Validation:
+    """Upscale and score every picture of every set.
+
+    Without the consistency step, which would hide a drift of the network itself.
+    """
+    contestant = from_upscaler(Upscaler(model, consistency=False), label=model.name)
+    samples: list[tuple[Pixels, Pixels, Pixels]] = []
+    shown: Counter[str] = Counter()
+
+    def keep(scene: Scene) -> None:
+        shown[scene.dataset.name] += 1
+        if shown[scene.dataset.name] <= SAMPLES:
+            samples.append((scene.lr, scene.results[contestant.name], scene.hr))
+
+    return Validation(_means(evaluate([contestant], datasets, on_scene=keep)), samples)
+
+
+def score_bicubic(datasets: Sequence[Dataset]) -> dict[str, Scores]:
+    """What plain bicubic enlargement scores: the floor for any network."""
+    return _means(evaluate([bicubic(datasets[0].scale)], datasets)) if datasets else {}
+
+
+def _means(scored: Sequence[PictureScore]) -> dict[str, Scores]:
+    by_set: dict[str, list[Scores]] = {}
+    for picture in scored:
+        by_set.setdefault(picture.dataset, []).append(picture.scores)
+    return {name: mean_scores(scores) for name, scores in by_set.items()}
+
+
+__all__ = ["Validation", "open_validation", "score_bicubic", "to_model", "validate"]

@@ -1,0 +1,126 @@
+"""Settings: typos are caught, dumps come back, every recipe is complete."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from fourfold.errors import ConfigError
+from fourfold.training.config import TrainConfig, dump_toml, parse_config
+from fourfold.training.recipes import find_config, load_config, recipe_names
+
+RECIPES = {
+    "tiny",
+    "srresnet_x2",
+    "srresnet_x4",
+    "srresnet_x8",
+    "srgan_x2",
+    "srgan_x4",
+    "srgan_x8",
+    "finetune_x4",
+    "srgan_real_x4",
+}
+
+
+def test_the_recipes_are_there():
+    assert set(recipe_names()) == RECIPES
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_recipe_is_valid_and_survives_a_dump(name):
+    config = load_config(name, changes=["data.train=photos"])
+    assert config.name == name
+    assert parse_config(tomllib.loads(dump_toml(config))) == config
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_recipe_explains_itself(name):
+    text = find_config(name).read_text()
+    assert text.startswith("# ")
+    assert "fourfold train" in text
+
+
+def test_the_papers_values():
+    first, second = load_config("srresnet_x4"), load_config("srgan_x4")
+    assert (first.steps, first.batch_size, first.data.crop) == (1_000_000, 16, 96)
+    assert (first.losses.pixel, first.optimizer.learning_rate) == ("mse", 1e-4)
+    assert (second.steps, second.optimizer.milestones) == (200_000, (100_000,))
+    assert (second.losses.content, second.losses.adversarial_weight) == ("vgg54", 1e-3)
+    assert second.losses.pixel_weight == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"stps": 5}, r"unknown setting stps; did you mean 'steps'\?"),
+        ({"data": {"crp": 5}}, r"unknown setting data\.crp; did you mean 'crop'\?"),
+        ({"steps": 5, "qqqq": 1}, "unknown setting qqqq; known: batch_size"),
+        ({"steps": 0}, r"steps: input should be greater than or equal to 1, got 0"),
+        ({"steps": 5, "data": 3}, "data: want a table of settings, got 3"),
+        ({"steps": 5}, r"data\.train: want a folder of pictures"),
+        ({"data": {"train": "x"}}, "steps: want a value, got none"),
+        ({"steps": 5, "data": {"train": "x", "crop": 97}}, r"data\.crop=97: want a multiple of"),
+        ({"steps": 5, "model": {"scale": 3}}, r"model\.scale: input should be 2, 4 or 8, got 3"),
+        ({"steps": 5, "precision": "fp8"}, "precision: input should be 'fp32', 'bf16' or 'fp16'"),
+    ],
+)
+def test_a_wrong_setting_is_named(values, said):
+    with pytest.raises(ConfigError, match=said):
+        parse_config(values)
+
+
+def test_every_misspelt_key_is_refused():
+    def keys(model, prefix=()):
+        for name, field in model.model_fields.items():
+            yield (*prefix, name)
+            if hasattr(field.annotation, "model_fields"):
+                yield from keys(field.annotation, (*prefix, name))
+
+    for path in keys(TrainConfig):
+        values: dict = {f"{path[-1]}x": 1}
+        for table in reversed(path[:-1]):
+            values = {table: values}
+        with pytest.raises(ConfigError, match="unknown setting"):
+            parse_config(values)
+
+
+def test_every_setting_is_described():
+    for model in (TrainConfig, *(f.annotation for f in TrainConfig.model_fields.values())):
+        for name, field in getattr(model, "model_fields", {}).items():
+            nested = hasattr(field.annotation, "model_fields")
+            assert nested or name == "ema_decay" or field.description, f"{model}.{name}"
+
+
+def test_changes_on_the_command_line():
+    config = load_config(
+        "tiny",
+        changes=["data.train=a b", "steps=7", "optimizer.learning_rate=2e-4", "losses.pixel=mse"],
+    )
+    assert config.data.train[0].endswith("/a b")
+    assert (config.steps, config.optimizer.learning_rate, config.losses.pixel) == (7, 2e-4, "mse")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("steps", "want KEY=VALUE"),
+        ("steps.x=1", "'steps' is a value, not a table"),
+        ("optimizer.lr=1", r"unknown setting optimizer\.lr"),
+    ],
+)
+def test_a_wrong_change_is_named(change, said):
+    with pytest.raises(ConfigError, match=said):
+        load_config("tiny", changes=[change])
+
+
+def test_an_unknown_recipe_is_named():
+    with pytest.raises(ConfigError, match=r"srresnet_x5: no such .*; did you mean 'srresnet_x"):
+        load_config("srresnet_x5")
+
+
+def test_a_broken_file_is_named(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("steps = = 3")
+    with pytest.raises(ConfigError, match=r"mine\.toml: not valid TOML"):
+        load_config(str(path))
