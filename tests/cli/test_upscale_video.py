@@ -84,3 +84,17 @@ def test_wrong_options_are_one_line(
     for options in (["--codec", "vp8"], ["--crf", "70"], ["--start", "x"], ["-o", "out.avi"]):
         assert run(["upscale", str(film), "-n", model, *options]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_flicker_of_a_model_on_a_film(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = make_film(tmp_path / "film.mp4", stamps=range(4))
+    command = ["evaluate", "-n", model, "--film", str(film), "--film-frames", "3"]
+    assert run([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (row,) = found["rows"]
+    assert row["film"] == "film.mp4"
+    assert 0 < row["still_share"] <= 1
+    assert run(command) == 0
+    assert "film.mp4  tiny" in capsys.readouterr().out
