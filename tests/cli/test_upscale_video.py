@@ -62,6 +62,13 @@ def test_a_folder_of_films_and_a_broken_one(
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["good_x2.mkv"]
 
 
+def test_results_in_a_folder_are_no_inputs(tmp_path: Path, model: str) -> None:
+    make_film(tmp_path / "film.avi", codec="mpeg4", sound=None, stamps=range(2))
+    for _ in range(2):
+        assert run(["upscale", str(tmp_path), "-n", model]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["film.avi", "film_x2.mp4"]
+
+
 def test_a_damaged_film_is_kept_and_said(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
