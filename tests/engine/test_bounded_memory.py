@@ -72,9 +72,7 @@ def work(side: int, tile: int | str, max_memory: str = "1GB") -> float:
     up._backend = lambda stage, precision: Counted(stage, channels, seen)
     up.consistency = False
     lr = np.zeros((1, 1, 3), np.uint8)
-    for _ in up.tiles(
-        lambda box: np.broadcast_to(lr, (box.height, box.width, 3)), side, side, 3
-    ):
+    for _ in up.tiles(lambda box: np.broadcast_to(lr, (box.height, box.width, 3)), side, side, 3):
         pass
     return sum(seen) / (Counted(up.network.whole, channels, []).flops * side**2)
 

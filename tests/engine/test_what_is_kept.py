@@ -331,9 +331,7 @@ def test_any_scale_keeps_flat_colour_flat(tmp_path: Path, scale: float, max_memo
     flat = np.full((21, 33, 4), (10, 200, 77, 255), np.uint8)
     image(flat).copy(xres=3, yres=3).pngsave(str(tmp_path / "a.png"))
     network = Nearest(max_memory=max_memory)
-    outcome, result = enlarged(
-        tmp_path / "a.png", tmp_path / "out", scale=scale, upscaler=network
-    )
+    outcome, result = enlarged(tmp_path / "a.png", tmp_path / "out", scale=scale, upscaler=network)
     assert (result.width, result.height) == (round(33 * scale), round(21 * scale))
     assert (result.numpy() == (10, 200, 77, 255)).all()
     assert result.get("xres") == pytest.approx(3 * scale, abs=0.1 * scale)
