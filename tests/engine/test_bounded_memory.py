@@ -65,9 +65,9 @@ class Counted:
 def work(side: int, tile: int | str, max_memory: str = "1GB") -> float:
     """Operations the network is asked for, over those of the picture in one piece."""
     up = Upscaler("srgan-x4", backend="openvino", tile=tile, max_memory=max_memory)
-    channels = {name: 3 for name in up.network.parts[-1].outputs}
+    channels = dict.fromkeys(up.network.parts[-1].outputs, 3)
     channels.update({name: 64 for stage in up.network.parts[:-1] for name in stage.outputs})
-    channels.update({name: 3 for name in up.network.whole.outputs})
+    channels.update(dict.fromkeys(up.network.whole.outputs, 3))
     seen: list[float] = []
     up._backend = lambda stage, precision: Counted(stage, channels, seen)
     up.consistency = False
