@@ -8,12 +8,16 @@ import importlib
 import pytest
 
 MODULES = [
+    "fourfold.cli.argv",
     "fourfold.engine.bf16",
     "fourfold.engine.memory",
     "fourfold.engine.tiles",
     "fourfold.imaging.arrays",
+    "fourfold.imaging.color",
     "fourfold.imaging.resize",
     "fourfold.imaging.turns",
+    "fourfold.metrics.drift",
+    "fourfold.metrics.psnr",
     "fourfold.weights.inference_form",
 ]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fourfold.cli.main import run as run_command
 from fourfold.training.checkpoint import list_checkpoints, read_checkpoint
 from fourfold.training.journal import read_journal
 
@@ -30,6 +31,16 @@ def kill_after(line: list[str], run: Path, *, step: int, environment: dict[str, 
     process.wait()
 
 
+def finish(line: list[str]) -> None:
+    """Run the command in this process, with one thread as the others have."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        assert run_command(line[line.index("fourfold") + 1 :]) == 0
+    finally:
+        torch.set_num_threads(threads)
+
+
 def assert_same_end(first: Path, second: Path) -> None:
     ends = [read_checkpoint(list_checkpoints(run / "checkpoints")[-1]) for run in (first, second)]
     (ours, our_facts), (theirs, their_facts) = ends
@@ -43,14 +54,13 @@ def assert_same_end(first: Path, second: Path) -> None:
 def run_kills(command, environment, tmp_path, *, kills: int, steps: int) -> None:
     changes = [f"steps={steps}", "checkpoint_every=7", "report_every=1", f"validate_every={steps}"]
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    subprocess.run(command(straight, *changes), env=environment, check=True, capture_output=True)
+    finish(command(straight, *changes))
     rng = random.Random(20)
     for count in range(1, kills + 1):
         target = max(1, steps * count // (kills + 1) + rng.randint(-6, 6))
         line = command(broken, *changes, resume=True)
         kill_after(line, broken, step=target, environment=environment)
-    line = command(broken, *changes, resume=True)
-    subprocess.run(line, env=environment, check=True, capture_output=True)
+    finish(command(broken, *changes, resume=True))
     assert_same_end(straight, broken)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import socket
 import subprocess
 import sys
@@ -44,13 +45,12 @@ def start(line: list[str], environment: dict[str, str], *, processes: int) -> No
 
 
 def test_gradients_equal_those_of_the_joined_batch(photos, environment, tmp_path):
-    found = []
-    for processes in (1, 2):
-        out = tmp_path / f"{processes}.safetensors"
-        line = [sys.executable, str(WORKER), str(photos), str(tmp_path / "cache"), str(out)]
-        start(line, environment, processes=processes)
-        found.append(load_file(out))
-    one, two = found
+    outs = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    worker = runpy.run_path(str(WORKER))
+    worker["main"](str(photos), str(tmp_path / "cache"), str(outs[0]))
+    line = [sys.executable, str(WORKER), str(photos), str(tmp_path / "cache"), str(outs[1])]
+    start(line, environment, processes=2)
+    one, two = (load_file(out) for out in outs)
     assert (one.pop("processes"), two.pop("processes")) == (1, 2)
     assert one.keys() == two.keys()
     for name, gradient in one.items():

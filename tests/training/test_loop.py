@@ -43,6 +43,7 @@ def test_a_run_leaves_what_the_contract_names(settings, tmp_path):
     assert sorted(p.name for p in (run / "samples").iterdir()) == ["3.png", "6.png"]
     model = load_model(run / "model.safetensors")
     assert model.training["config"]["steps"] == 6
+    assert str(tmp_path) not in json.dumps(dict(model.training))
     lr = np.full((8, 9, 3), 90, np.uint8)
     assert fourfold.Upscaler(run).upscale(lr).shape == (32, 36, 3)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +85,48 @@ def test_keras_generator_computes_the_same(tmp_path: Path, scale: int, first: in
     expected = network.inference_tensors()
     for name, tensor in model.tensors.items():
         np.testing.assert_array_equal(tensor, expected[name], err_msg=name)
+
+
+def _as_keras_3(old: Path, new: Path, *, zipped: bool) -> None:
+    """Rewrite in the layout of Keras 3: `layers/<name>/vars/<number>`."""
+    order = ["kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "alpha"]
+    buffer = io.BytesIO()
+    with h5py.File(old, "r") as source, h5py.File(buffer, "w") as target:
+        target["optimizer/vars/0"] = np.ones(3)
+        for name in source:
+            if name in source[name]:
+                held = sorted(source[name][name], key=lambda v: order.index(v.split(":")[0]))
+                for i, variable in enumerate(held):
+                    target[f"layers/{name}/vars/{i}"] = source[name][name][variable][()]
+    if not zipped:
+        new.write_bytes(buffer.getvalue())
+        return
+    with zipfile.ZipFile(new, "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", buffer.getvalue())
+
+
+@pytest.mark.parametrize("name", ["g.weights.h5", "g.keras"])
+def test_keras_3_files_are_the_same_model(tmp_path: Path, name: str) -> None:
+    _write_keras(tmp_path / "old.h5", _network(), first=2)
+    _as_keras_3(tmp_path / "old.h5", tmp_path / name, zipped=name.endswith(".keras"))
+    assert import_model(tmp_path / name).sha256 == import_model(tmp_path / "old.h5").sha256
+
+
+def test_layers_named_by_their_author_go_by_the_order_of_the_file(tmp_path: Path) -> None:
+    _write_keras(tmp_path / "old.h5", _network())
+    with h5py.File(tmp_path / "old.h5", "r") as old, h5py.File(tmp_path / "new.h5", "w") as new:
+        names = sorted((n for n in old if n in old[n]), key=_by_kind_and_number)
+        renamed = {name: f"layer-{chr(122 - i % 26)}{i}" for i, name in enumerate(names)}
+        for name, other in renamed.items():
+            old.copy(old[name][name], new.create_group(other), other)
+        new.attrs["layer_names"] = [renamed[name].encode() for name in names]
+    assert import_model(tmp_path / "new.h5").sha256 == import_model(tmp_path / "old.h5").sha256
+
+
+def _by_kind_and_number(name: str) -> tuple[str, int]:
+    kind, _, number = name.rpartition("_")
+    return (kind, int(number)) if number.isdecimal() else (name, 0)
 
 
 def test_a_missing_keras_layer_is_an_error_that_counts(tmp_path: Path) -> None:

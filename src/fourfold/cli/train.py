@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -38,5 +39,6 @@ def train(
     from fourfold.training.loop import train as run
 
     state = run(settings, output=output, start=start, resume=resume, display=RichDisplay())
-    if state.step >= settings.steps:
+    first = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
+    if first and state.step >= settings.steps:
         typer.echo(f"{output}: {state.step} steps; use it with: fourfold upscale -n {output} ...")

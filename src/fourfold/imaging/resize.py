@@ -30,8 +30,11 @@ Weights = npt.NDArray[np.float64]
 Taps = tuple[npt.NDArray[np.intp], Weights]
 
 _INTEGERS: Final = (np.dtype(np.uint8), np.dtype(np.uint16))
-_ROWS_PER_BLOCK: Final = 64
+_ROWS_PER_BLOCK: Final = 16
 """Output rows per matrix product: few enough that the band fills most of the block."""
+_PRODUCT_SIZE: Final = 200_000
+"""Multiply-adds per matrix product: BLAS starts threads above about 260 000, which costs more than
+it gains here, and on a busy machine a hundred times more."""
 
 
 def _box(x: Weights) -> Weights:
@@ -172,10 +175,14 @@ def _resize_axis(image: npt.NDArray[Any], axis: int, taps: Taps) -> npt.NDArray[
     for start in range(0, len(index), _ROWS_PER_BLOCK):
         rows = slice(start, min(start + _ROWS_PER_BLOCK, len(index)))
         low, high = int(index[rows].min()), int(index[rows].max()) + 1
-        band = np.zeros((rows.stop - rows.start, high - low))
+        band: npt.NDArray[Any] = np.zeros((rows.stop - rows.start, high - low))
         np.add.at(band, (np.arange(len(band))[:, None], index[rows] - low), weights[rows])
-        block = band.astype(work_type) @ columns[low:high].astype(work_type, copy=False)
-        result[rows] = _to_integer(block, image.dtype) if integer else block
+        band = band.astype(work_type)
+        step = max(_PRODUCT_SIZE // band.size, 64)
+        for left in range(0, columns.shape[1], step):
+            part = columns[low:high, left : left + step].astype(work_type, copy=False)
+            block = band @ part
+            result[rows, left : left + step] = _to_integer(block, image.dtype) if integer else block
     return np.moveaxis(result.reshape(len(index), *moved.shape[1:]), 0, axis)
 
 

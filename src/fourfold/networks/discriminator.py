@@ -82,14 +82,15 @@ class Discriminator(nn.Module):
         self.logit = nn.Linear(DENSE_WIDTH, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits, float32 also under autocast."""
+        """Logits, at least float32 also under autocast."""
         if image.shape[1:] != (3, self.crop, self.crop):
             raise ModelError(
                 f"discriminator: want (N, 3, {self.crop}, {self.crop}), got {tuple(image.shape)}"
             )
         x = self.features(image * 2 - 1)
         x = self.act(self.dense(x.contiguous().flatten(1)))
-        return self.logit(x)[:, 0].float()
+        logits = self.logit(x)[:, 0]
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def discriminator_from_keras(path: Path) -> Discriminator:

@@ -54,7 +54,7 @@ def to_model(
     training: dict[str, Any] = {
         "step": step,
         "description": config.description,
-        "config": json.loads(config.model_dump_json()),
+        "config": public_settings(config),
     }
     if scores is not None:
         training["scores"] = {name: s._asdict() for name, s in scores.items()}
@@ -68,6 +68,17 @@ def to_model(
         source="trained with fourfold",
         training=training,
     )
+
+
+def public_settings(config: TrainConfig) -> dict[str, Any]:
+    """The settings as a model file may tell them: folders by name, without where they lie."""
+    settings: dict[str, Any] = json.loads(config.model_dump_json())
+    for key in ("train", "valid"):
+        settings["data"][key] = [Path(folder).name for folder in settings["data"][key]]
+    settings["data"]["cache"] = ""
+    for table, key in (("losses", "content_weights"), ("gan", "discriminator_weights")):
+        settings[table][key] = Path(settings[table][key]).name
+    return settings
 
 
 def open_validation(folders: Sequence[str], *, scale: int, limit: int) -> list[Dataset]:

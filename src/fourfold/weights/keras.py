@@ -1,4 +1,4 @@
-"""Keras `.h5` generators of the SRResNet architecture to training-form tensors.
+"""Keras generators of the SRResNet architecture to training-form tensors.
 
 Layer names carry a creation number (`conv2d`, `conv2d_1`, ...), which may start anywhere when the
 process had built other models before; only their order counts, so layers are sorted by number.
@@ -6,7 +6,9 @@ process had built other models before; only their order counts, so layers are so
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,29 +31,34 @@ _KINDS: Final = {
 }
 
 
-def read_keras_layers(path: Path) -> dict[str, list[tuple[str, dict[str, Array]]]]:
-    """Layers with weights of an `.h5` file by kind (`conv`, `norm`, `prelu`), in creation order.
+Layers = dict[str, list[tuple[str, dict[str, Array]]]]
+"""Layers with their variables by kind: `conv`, `norm`, `prelu`."""
 
-    Raises `ModelError` for a file that is not Keras weights or holds a layer of another kind.
+
+def read_keras_layers(path: Path) -> Layers:
+    """Layers with weights of a Keras file by kind (`conv`, `norm`, `prelu`), in creation order.
+
+    Reads what Keras 1 to 3 write: `.h5` weights or whole models, `.weights.h5`, `.keras`. Raises
+    `ModelError` for a file that is none of these or holds a layer of another kind.
     """
     try:
         import h5py
     except ImportError as error:
-        raise MissingExtra("reading Keras .h5 weights", "train") from error
+        raise MissingExtra("reading Keras weights", "train") from error
     try:
-        with h5py.File(path, "r") as file:
-            group = file.get("model_weights", file)
-            layers = {name: _variables(group[name]) for name in group}
-    except OSError as error:
-        raise ModelError(
-            f"{path}: want a Keras .h5 file, got an unreadable one ({error})"
-        ) from error
-    found: dict[str, list[tuple[str, dict[str, Array]]]] = {"conv": [], "norm": [], "prelu": []}
-    for name, variables in sorted(layers.items(), key=lambda item: _creation_number(item[0])):
-        if not variables:
-            continue
+        content = _inside_keras_archive(path)
+        with h5py.File(content or path, "r") as file:
+            order = [
+                _text(name) for name in file.get("model_weights", file).attrs.get("layer_names", ())
+            ]
+            layers = _gather(file.get("model_weights", file))
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path}: want a Keras file, got an unreadable one ({error})") from error
+    found: Layers = {"conv": [], "norm": [], "prelu": []}
+    for name in _in_creation_order(list(layers), order):
+        variables = _named(layers[name])
         kind = _KINDS.get(frozenset(variables))
-        if kind is None:
+        if kind is None or (kind == "conv" and variables["kernel"].ndim != 4):
             raise ModelError(
                 f"{path}: layer {name!r} holds {sorted(variables)}; an SRResNet has only "
                 "convolutions with bias, BatchNorm and PReLU"
@@ -60,22 +67,56 @@ def read_keras_layers(path: Path) -> dict[str, list[tuple[str, dict[str, Array]]
     return found
 
 
-def _variables(group: Any) -> dict[str, Array]:
-    """All arrays below a layer's group by short name (`kernel:0` is `kernel`)."""
-    found: dict[str, Array] = {}
+def _inside_keras_archive(path: Path) -> io.BytesIO | None:
+    """The weights inside a `.keras` archive; None for a plain HDF5 file."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        return io.BytesIO(archive.read("model.weights.h5"))
 
-    def visit(name: str, item: Any) -> None:
-        if hasattr(item, "shape"):
-            found[name.rsplit("/", 1)[-1].split(":", maxsplit=1)[0]] = np.asarray(item, np.float32)
 
-    if hasattr(group, "visititems"):
-        group.visititems(visit)
-    return found
+def _gather(group: Any) -> dict[str, dict[str, Array]]:
+    """Arrays by layer and short name: `conv2d/conv2d/kernel:0` and `layers/conv2d/vars/0`."""
+    layers: dict[str, dict[str, Array]] = {}
+
+    def visit(path: str, item: Any) -> None:
+        if not hasattr(item, "shape") or path.startswith("optimizer"):
+            return
+        *parents, variable = path.split("/")
+        layer = next((p for p in reversed(parents) if p != "vars"), "")
+        layers.setdefault(layer, {})[variable.split(":")[0]] = np.asarray(item, np.float32)
+
+    group.visititems(visit)
+    return layers
+
+
+def _named(variables: dict[str, Array]) -> dict[str, Array]:
+    """Keras 3 numbers the variables of a layer in the order of their creation."""
+    names = {2: ("kernel", "bias"), 4: ("gamma", "beta", "moving_mean", "moving_variance")}
+    names[1] = ("alpha",)
+    wanted = names.get(len(variables), ())
+    if set(variables) != {str(i) for i in range(len(wanted))}:
+        return variables
+    return {name: variables[str(i)] for i, name in enumerate(wanted)}
+
+
+def _in_creation_order(names: list[str], order: list[str]) -> list[str]:
+    """By the number Keras gives; layers their author named go by the file's own order."""
+    if all(re.fullmatch(_KERAS_NAME, name) for name in names) or not set(names) <= set(order):
+        return sorted(names, key=_creation_number)
+    return sorted(names, key=order.index)
+
+
+_KERAS_NAME: Final = r"(conv2d|batch_normalization(_v\d)?|p_?re_?lu)(_\d+)?"
 
 
 def _creation_number(name: str) -> tuple[int, str]:
     match = re.search(r"_(\d+)$", name)
     return (int(match[1]) if match else 0, name)
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
 
 
 def srresnet_from_keras(path: Path) -> tuple[dict[str, Array], dict[str, int]]:

@@ -178,7 +178,7 @@ def _slider(exhibit: Exhibit) -> str:
     images = "".join(
         f'<img src="{uri}" data-variant="{escape(name)}" data-note="{escape(exhibit.notes[name])}" '
         f'width="{view.width}" height="{view.height}" alt="{escape(f"{exhibit.image}, {name}")}" '
-        'decoding="async" draggable="false">'
+        'draggable="false">'
         for name, uri in exhibit.views.items()
     )
     marks = "".join(_mark(window, view) for window, _ in exhibit.crops)
