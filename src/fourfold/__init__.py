@@ -13,8 +13,13 @@ from fourfold._version import __version__
 if TYPE_CHECKING:
     from fourfold.engine.pipeline import upscale_file
     from fourfold.engine.upscaler import Upscaler
+    from fourfold.engine.video.run import upscale_video
 
-_HOMES = {"Upscaler": "fourfold.engine.upscaler", "upscale_file": "fourfold.engine.pipeline"}
+_HOMES = {
+    "Upscaler": "fourfold.engine.upscaler",
+    "upscale_file": "fourfold.engine.pipeline",
+    "upscale_video": "fourfold.engine.video.run",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +30,4 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
-__all__ = ["Upscaler", "__version__", "upscale_file"]
+__all__ = ["Upscaler", "__version__", "upscale_file", "upscale_video"]

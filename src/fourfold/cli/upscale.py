@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from fourfold.cli.upscale_video import is_video, upscale_videos, video_settings
 from fourfold.cli.watch import Watch
 from fourfold.errors import UsageError
 
@@ -70,6 +71,18 @@ def upscale(
     ),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace results that exist."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object per input on stdout."),
+    codec: str = typer.Option("auto", help="Films: auto, h264, hevc, av1, ffv1 or prores."),
+    crf: float | None = typer.Option(None, help="Films: quality, lower is better (h264: 18)."),
+    preset: str | None = typer.Option(None, help="Films: the encoder's speed (h264: medium)."),
+    start: str | None = typer.Option(None, help="Films: begin here, seconds or H:MM:SS."),
+    end: str | None = typer.Option(None, help="Films: end here, seconds or H:MM:SS."),
+    frames: int | None = typer.Option(None, help="Films: no more frames than these."),
+    preview: bool = typer.Option(
+        False, "--preview", help="Films: 3 seconds, bicubic on the left, the result on the right."
+    ),
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="Films: say what would be written and how long it would take."
+    ),
 ) -> int:
     """Make pictures larger; existing results are skipped, so the same command continues."""
     from fourfold.engine.pipeline import OutputSettings, upscale_files
@@ -88,9 +101,14 @@ def upscale(
         overwrite=overwrite,
         max_pixels=max_pixels,
     )
+    films = video_settings(
+        settings.size, codec, crf, preset, start, end, frames, preview, suffix, overwrite
+    )
     leave_out = None if out in (None, STDIO) else Path(out)
-    found = find_inputs(names, recursive=recursive, leave_out=leave_out)
-    if out == STDIO and (len(found) != 1 or as_json):
+    everything = find_inputs(names, recursive=recursive, leave_out=leave_out)
+    videos = [item for item in everything if is_video(item)]
+    found = [item for item in everything if not is_video(item) and not dry_run]
+    if out == STDIO and (len(everything) != 1 or as_json):
         raise UsageError("-o -: want a single input and no --json")
     upscaler = Upscaler(
         model,
@@ -112,7 +130,10 @@ def upscale(
                 _report(outcome, as_json=as_json, quiet=out == STDIO)
                 if outcome.status == "failed":
                     failures.append(outcome.reason or outcome.input)
-    _list_failures(failures, total=len(found))
+    options = {"dry_run": dry_run, "as_json": as_json, "single": len(everything) == 1}
+    with _terminable():
+        failures += upscale_videos(videos, out, upscaler, films, **options)
+    _list_failures(failures, total=len(everything))
     return 1 if failures else 0
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from fourfold.errors import InputError, OutputError
 from fourfold.io.formats import has_picture_suffix, looks_like_picture
 from fourfold.io.parts import locked_part
+from fourfold.io.video.probe import VIDEO_SUFFIXES
 
 STDIO: Final = "-"
 """As an input: standard input; as an output: standard output."""
@@ -58,10 +59,11 @@ def find_inputs(
 ) -> list[Found]:
     """Files behind names, folders and globs, sorted, each once.
 
-    In folders, hidden files and files that are no pictures (by suffix or first bytes) are left
-    out, and sub-folders are entered with `recursive`; symbolic links to folders are not, so loops
-    cannot occur. The folder `leave_out`, where results go, is not entered unless it is an input
-    itself. A name that leads nowhere is kept: reading it gives the error that names it.
+    In folders, hidden files and files that are neither films (by suffix) nor pictures (by suffix
+    or first bytes) are left out, and sub-folders are entered with `recursive`; symbolic links to
+    folders are not, so loops cannot occur. The folder `leave_out`, where results go, is not
+    entered unless it is an input itself. A name that leads nowhere is kept: reading it gives the
+    error that names it.
     """
     found: dict[Path, Found] = {}
     for text in texts:
@@ -97,8 +99,13 @@ def _files_below(folder: Path, recursive: bool, leave_out: Path | None) -> Itera
         folders[:] = [f for f in kept if (Path(root) / f).absolute() != unwanted]
         for name in sorted(files):
             path = Path(root) / name
-            if not name.startswith(".") and (has_picture_suffix(path) or looks_like_picture(path)):
+            if not name.startswith(".") and _is_wanted(path):
                 yield path
+
+
+def _is_wanted(path: Path) -> bool:
+    is_film = path.suffix.lower() in VIDEO_SUFFIXES
+    return is_film or has_picture_suffix(path) or looks_like_picture(path)
 
 
 __all__ = ["STDIO", "Found", "atomic_path", "find_inputs"]

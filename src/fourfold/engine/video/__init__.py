@@ -1,0 +1,1 @@
+"""Films in, larger films out: settings, resumable work, progress."""

@@ -1,0 +1,1 @@
+"""Films in, arrays and packets out, and back, through PyAV (extra `video`)."""

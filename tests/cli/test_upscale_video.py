@@ -1,0 +1,86 @@
+"""`fourfold upscale` with films, as people call it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fourfold.cli.main import run
+from fourfold.weights.format import save_model
+from tests.films import make_film
+from tests.models import tiny_model
+
+av = pytest.importorskip("av")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_model(tiny_model(scale=2, num_blocks=1, width=4), path)
+    return str(path)
+
+
+def test_a_film_to_a_named_frame(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = make_film(tmp_path / "film.mp4", stamps=range(6))
+    assert run(["upscale", str(film), "-n", model, "--fit", "480p", "--json"]) == 0
+    outcome = json.loads(capsys.readouterr().out)
+    assert outcome["output"] == str(tmp_path / "film_480p.mp4")
+    assert (outcome["width"], outcome["height"], outcome["frames"]) == (640, 480, 6)
+    assert run(["upscale", str(film), "-n", model, "--fit", "480p"]) == 0
+    assert "exists" in capsys.readouterr().err
+
+
+def test_dry_run_writes_nothing(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = make_film(tmp_path / "film.mp4", stamps=range(24))
+    command = ["upscale", str(film), "-n", model, "--dry-run", "--end", "1"]
+    assert run([*command, "--json"]) == 0
+    outcome = json.loads(capsys.readouterr().out)
+    assert outcome["status"] == "planned"
+    assert outcome["frames"] == 12
+    assert outcome["seconds"] > 0
+    assert run(command) == 0
+    assert "12 frames  about 0:0" in capsys.readouterr().out
+    assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_a_folder_of_films_and_a_broken_one(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    make_film(folder / "good.mkv", stamps=range(3))
+    (folder / "broken.mp4").write_bytes(b"no film")
+    assert run(["upscale", str(folder), "-n", model, "-o", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "broken.mp4: not a readable film" in error
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["good_x2.mkv"]
+
+
+def test_a_damaged_film_is_kept_and_said(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = make_film(tmp_path / "film.mkv", stamps=range(24), options={"g": "4"})
+    content = bytearray(film.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 400] = bytes(400)
+    film.write_bytes(content)
+    out = tmp_path / "out.mkv"
+    code = run(["upscale", str(film), "-n", model, "-o", str(out)])
+    said = capsys.readouterr().err
+    assert out.exists()
+    assert code == (1 if "kept" in said else 0)
+
+
+def test_wrong_options_are_one_line(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = make_film(tmp_path / "film.mp4", stamps=range(3))
+    for options in (["--codec", "vp8"], ["--crf", "70"], ["--start", "x"], ["-o", "out.avi"]):
+        assert run(["upscale", str(film), "-n", model, *options]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
