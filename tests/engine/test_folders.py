@@ -227,13 +227,14 @@ def test_ctrl_c_keeps_what_is_finished_and_no_rubbish(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
             return super().tiles(*args)
 
+    before = threading.active_count()  # other tests may have left some
     with pytest.raises(KeyboardInterrupt):
         enlarge(tmp_path / "in", out=tmp_path / "out", upscaler=Interrupted(max_memory=64))
     done = names(tmp_path / "out")
     assert done == [f"{i}_x2.png" for i in range(len(done))]
     statuses = [o.status for o in enlarge(tmp_path / "in", out=tmp_path / "out")]
     assert statuses == ["skipped"] * len(done) + ["done"] * (6 - len(done))
-    assert threading.active_count() == 1
+    assert threading.active_count() <= before
 
 
 def test_parts_of_a_killed_run_are_removed_and_living_ones_are_not(tmp_path: Path) -> None:

@@ -108,9 +108,8 @@ def lost_fields(source: Any, result: Any) -> list[str]:
         found.append("orientation not reset")
     if source.get_typeof("resolution-unit") and abs(result.xres - 2 * source.xres) > 0.05:
         found.append(f"resolution {source.xres} became {result.xres}")
-    for name in ("delay", "loop"):
-        if source.get_typeof(name) and result.get(name) != source.get(name):
-            found.append(f"{name} changed")
+    timing = [name for name in ("delay", "loop") if source.get_typeof(name)]
+    found += [f"{name} changed" for name in timing if result.get(name) != source.get(name)]
     return found
 
 

@@ -56,9 +56,13 @@ def test_no_folder_is_our_error(tmp_path: Path) -> None:
 
 
 def test_an_exception_removes_the_part(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "a.png") as part:
-        part.write_text("half")
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with atomic_path(tmp_path / "a.png") as part:
+            part.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert not list(tmp_path.iterdir())
 
 

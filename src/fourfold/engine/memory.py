@@ -8,15 +8,15 @@ from typing import Final
 from fourfold.engine.network import Network
 from fourfold.errors import UsageError
 
-_PROCESS: Final = 400_000_000
+_PROCESS: Final = 200_000_000
 """Resident bytes besides the tile: interpreter, runtime, compiled networks, decoder, encoder."""
 
 _STORES_SHARE: Final = 0.1
 """Part of the budget for pixels waiting in memory (`engine.picture`)."""
 
-_BYTES_PER_WINDOW_PIXEL: Final = 1300
+_BYTES_PER_WINDOW_PIXEL: Final = 1400
 _BYTES_PER_KEPT_PIXEL_X16: Final = 200
-"""Peaks of a SRResNet tile in LR pixels, rounded up from `benchmarks/pictures.py --tiles`: trunk
+"""Peaks of a SRResNet tile in LR pixels, rounded up from `benchmarks/pictures.py --memory`: trunk
 and features over the window (64 channels in several copies); result over the kept part (per 16
 result pixels)."""
 

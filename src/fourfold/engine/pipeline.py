@@ -347,6 +347,8 @@ def _failed(name: str, error: Exception) -> Outcome:
         reason = str(error)
     elif isinstance(error, MemoryError):
         reason = f"{name}: out of memory; try a smaller --max-memory"
+    elif isinstance(error, InterruptedError):
+        reason = f"{name}: stopped before its end"  # asked for; nobody reads this outcome
     else:
         logger.error("%s", name, exc_info=error)
         reason = f"{name}: {type(error).__name__}: {error} (a bug: please report it)"

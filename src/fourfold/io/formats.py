@@ -23,7 +23,7 @@ class Format:
     largest_side: int
     encoder_bytes: int = 0
     """Memory the encoder takes per pixel; 0 when it works row by row. Rounded up from measured
-    peaks (`benchmarks/pictures.py --encoders`)."""
+    peaks."""
     quality: int | None = None
     """Default of `--quality`; None where there is none. Near-lossless to the eye."""
 

@@ -137,7 +137,7 @@ def _describe(path: Path, file: BinaryIO, content: bytes | None, page: int | Non
         return _from_decoder(path, decoder, content)
     if loader not in LOADERS:
         raise InputError(f"{path}: not a picture ({loader} is not accepted)")
-    notes = _animated_png(file) if LOADERS[loader] == "png" else ()
+    notes = _head_notes(file, LOADERS[loader])
     form = LOADERS[loader]
     pages, sheets = (1, 1) if page is not None else _count_pages(path, image, form, content)
     if pages == sheets == 1 and page is None and _declared(image) > 1:
@@ -203,12 +203,17 @@ def _refuse_drawings(path: Path, file: BinaryIO) -> None:
         )
 
 
-def _animated_png(file: BinaryIO) -> tuple[str, ...]:
+def _head_notes(file: BinaryIO, form: str) -> tuple[str, ...]:
+    """What libvips leaves out without a word, told by the first bytes."""
     file.seek(0)
     head = file.read(65536)
     file.seek(0)
-    if b"acTL" in head.split(b"IDAT", 1)[0]:
+    if form == "png" and b"acTL" in head.split(b"IDAT", 1)[0]:
         return ("an animated PNG: only its first picture is enlarged",)
+    place = head.find(b"colrnclx")  # coded colour description (ISO/IEC 14496-12, 12.1.5)
+    transfer = head[place + 10 : place + 12]
+    if form == "avif" and place >= 0 and transfer in (b"\0\x10", b"\0\x12"):
+        return ("HDR (PQ or HLG): the numbers are kept, the mark that says so is not",)
     return ()
 
 

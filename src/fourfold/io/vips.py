@@ -16,12 +16,13 @@ def vips() -> Any:
     """The `pyvips` module.
 
     Its cache of operations is off: it would keep pictures in memory, and would give the old pixels
-    of a file that has been replaced. Few threads, since each has buffers as wide as the picture.
+    of a file that has been replaced. One thread, since each has buffers as wide as the picture, and
+    the network has the other cores.
     """
     global _ready  # noqa: PLW0603 - libvips has process-wide settings
     with _LOCK:
         if not _ready:
-            os.environ.setdefault("VIPS_CONCURRENCY", str(min(2, os.cpu_count() or 1)))
+            os.environ.setdefault("VIPS_CONCURRENCY", "1")
             import pyvips
 
             pyvips.cache_set_max(0)

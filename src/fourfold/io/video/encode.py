@@ -125,9 +125,11 @@ class Encoding:
         match self.codec:
             case "h264" if large:
                 # A picture of 5120x2880 is 22 MB; references hold interpolated copies besides.
-                options |= {"rc-lookahead": "8", "refs": "1", "bf": "2", "threads": "2"}
+                # Threads that share a picture hold fewer than threads with one each.
+                options |= {"rc-lookahead": "2", "refs": "1", "bf": "1", "threads": "2"}
+                options |= {"thread_type": "slice"}
             case "hevc":
-                few = ":rc-lookahead=8:ref=1:bframes=2:frame-threads=1" if large else ""
+                few = ":rc-lookahead=4:ref=1:bframes=1:frame-threads=1" if large else ""
                 options["x265-params"] = f"log-level=error{few}"
             case "av1":
                 # Closed groups in display order of their own; nothing on stderr.

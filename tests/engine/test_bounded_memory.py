@@ -1,0 +1,93 @@
+"""Memory does not grow with the picture; tiles cost little more than the whole."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fourfold.engine.tiles import plan_tiles
+from fourfold.engine.upscaler import Upscaler
+from fourfold.weights.format import save_model
+from tests.models import tiny_model
+from tests.pictures import image
+
+PEAK = """
+import resource, sys
+from fourfold.engine.pipeline import upscale_file
+upscale_file(sys.argv[1], sys.argv[2], model=sys.argv[3], max_memory=sys.argv[4], tile=512)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak(folder: Path, side: int, suffix: str, max_memory: str) -> int:
+    """Resident kilobytes at most while a `side` by `side` picture is enlarged."""
+    tile = np.random.default_rng(0).integers(0, 256, (250, 250, 3), np.uint8)
+    path = folder / f"{side}.png"
+    image(tile).replicate(side // 250, side // 250).pngsave(str(path))
+    arguments = [str(path), str(folder / f"out{suffix}"), str(folder / "m.safetensors"), max_memory]
+    run = [sys.executable, "-c", PEAK, *arguments]
+    return int(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="kilobytes of ru_maxrss are Linux's")
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tiff"])
+def test_memory_does_not_grow_with_the_picture(tmp_path: Path, suffix: str) -> None:
+    # As wide as SRResNet, so that a tile takes what it takes in earnest.
+    save_model(tiny_model(num_blocks=1, width=64), tmp_path / "m.safetensors")
+    small = peak(tmp_path, 1000, suffix, "1GB")
+    large = peak(tmp_path, 2000, suffix, "1GB")
+    assert large < 1.1 * small
+
+
+class Counted:
+    """A backend that only counts the pixels it is asked for, and gives zeros."""
+
+    def __init__(self, stage, channels: dict[str, int], seen: list[float]) -> None:
+        self.stage, self.channels, self.seen = stage, channels, seen
+        graph, tensors = stage.program.graph, stage.program.tensors
+        self.flops = graph.flops(tensors)
+
+    def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        _, _, height, width = inputs[0].shape
+        self.seen.append(self.flops * height * width)
+        scale = self.stage.scale
+        return [
+            np.zeros((1, self.channels[name], height * scale, width * scale), np.float32)
+            for name in self.stage.outputs
+        ]
+
+
+def work(side: int, tile: int | str, max_memory: str = "1GB") -> float:
+    """Operations the network is asked for, over those of the picture in one piece."""
+    up = Upscaler("srgan-x4", backend="openvino", tile=tile, max_memory=max_memory)
+    channels = dict.fromkeys(up.network.parts[-1].outputs, 3)
+    channels.update({name: 64 for stage in up.network.parts[:-1] for name in stage.outputs})
+    channels.update(dict.fromkeys(up.network.whole.outputs, 3))
+    seen: list[float] = []
+    up._backend = lambda stage, precision: Counted(stage, channels, seen)
+    up.consistency = False
+    lr = np.zeros((1, 1, 3), np.uint8)
+    for _ in up.tiles(lambda box: np.broadcast_to(lr, (box.height, box.width, 3)), side, side, 3):
+        pass
+    return sum(seen) / (Counted(up.network.whole, channels, []).flops * side**2)
+
+
+def test_exact_tiling_costs_at_most_a_quarter_more() -> None:
+    assert 1.0 < work(1920, "auto") <= 1.25
+
+
+def test_small_pictures_cost_nothing_more() -> None:
+    assert work(128, "auto") == pytest.approx(1.0)
+
+
+def test_plans_cover_once_with_halo() -> None:
+    covered = np.zeros((100, 130), int)
+    for kept, window in plan_tiles(100, 130, tile=33, halo=7):
+        covered[kept.rows, kept.columns] += 1
+        assert window.top <= max(kept.top - 7, 0)
+    assert (covered == 1).all()
