@@ -45,9 +45,9 @@ def main() -> None:
             before = time.process_time()
             bare.append(bare_speed(clip, up, args.frames))
             between = time.process_time()
-            speed, size = pipeline_speed(clip, up, args.frames, args.preset)
+            speed, size, share = pipeline_speed(clip, up, args.frames, args.preset)
             pipeline.append(speed)
-            cpu.append((between - before) / (time.process_time() - between))
+            cpu.append(share * (between - before) / (time.process_time() - between))
         width, height = map(int, size.split("x"))
         b, p = statistics.median(bare), statistics.median(pipeline)
         fps = p * 1e6 / (width * height)
@@ -76,8 +76,10 @@ def bare_speed(clip: Path, up: Upscaler, count: int) -> float:
     return pixels / 1e6 / (time.perf_counter() - started)
 
 
-def pipeline_speed(clip: Path, up: Upscaler, count: int, preset: str | None) -> tuple[float, str]:
-    """Megapixels of result a second, file to file, and the size of the result."""
+def pipeline_speed(
+    clip: Path, up: Upscaler, count: int, preset: str | None
+) -> tuple[float, str, float]:
+    """Megapixels a second, file to file; the size; the share of frames that had to be computed."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         result = upscale_video(
@@ -86,7 +88,7 @@ def pipeline_speed(clip: Path, up: Upscaler, count: int, preset: str | None) -> 
         seconds = time.perf_counter() - started
     computed = result.frames - result.repeated
     size = f"{result.width}x{result.height}"
-    return result.width * result.height * computed / 1e6 / seconds, size
+    return result.width * result.height * computed / 1e6 / seconds, size, computed / count
 
 
 if __name__ == "__main__":
