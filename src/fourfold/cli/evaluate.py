@@ -92,6 +92,9 @@ def evaluate(
         for wanted in sorted({c.scale for c in contestants})
         for dataset in open_datasets(data, scale=wanted)
     ]
+    for target in (report, csv):
+        if target and target.is_dir():
+            raise UsageError(f"{target}: want a file to write, got a folder")
     metrics = _further_metrics(niqe=niqe, lpips_net=lpips)
     writer = _report_writer(report)
     with _progress(contestants, datasets) as advance:
