@@ -3,7 +3,7 @@
 usage: python benchmarks/draw_run.py RUN OUT      (pip install matplotlib)
 
 Writes OUT/curves.png, OUT/journal.jsonl (validations, events and every tenth report), and
-OUT/samples.png: the first three rows of the last sample grid.
+OUT/samples.webp: the first three rows of the last sample grid.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import pyvips
 
-from fourfold.io.images import read_pixels, write_pixels
+from fourfold.io.images import read_pixels
 from fourfold.training.journal import read_journal
 
 mpl.use("Agg")
@@ -36,7 +37,8 @@ def main(run: Path, out: Path) -> None:
     (out / "journal.jsonl").write_text(text.replace(str(run.parent), "runs"))
     draw(reports, [line for line in lines if line["event"] == "validation"], out / "curves.png")
     last = max((run / "samples").glob("*.png"), key=lambda path: int(path.stem))
-    write_pixels(read_pixels(last)[: 3 * ROW - 4], out / "samples.png")
+    grid = pyvips.Image.new_from_array(read_pixels(last)[: 3 * ROW - 4])
+    grid.webpsave(str(out / "samples.webp"), Q=90)
 
 
 def draw(reports: list[dict[str, Any]], scores: list[dict[str, Any]], path: Path) -> None:
