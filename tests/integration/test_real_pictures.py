@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 DEFAULT = REPOSITORY / ".." / "shared" / "data" / "real"
 
 REFUSED = {
-    "truncated.jpg": "premature end",
+    "truncated.jpg": "not a readable picture",
     "corrupt-header.jpg": "not a readable picture",
     "l2rgb_read.bmp": "--max-pixels",
     "multipage_rgb.tif": "not a readable picture",

@@ -42,9 +42,15 @@ def _silence_warnings() -> None:
 
 
 def reason(error: BaseException) -> str:
-    """The most telling line of a libvips error: the last that names a cause."""
+    """The most telling line of a libvips error: the last that names a cause.
+
+    libvips keeps its messages in one place for all threads, so another thread may have taken them;
+    what is left then only says which call failed.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else "unknown reason"
+    if not lines or lines[-1].startswith("unable to"):
+        return "its data is damaged or ends early"
+    return lines[-1]
 
 
 def rows_of(image: Any, *, strip_bytes: int = 4_000_000) -> Iterator[tuple[int, bytes]]:
