@@ -114,9 +114,8 @@ def restore_tail(weight: Array, bias: Array, *, kernel: int = TAIL_KERNEL) -> tu
     return restored, bias[::4].copy()
 
 
-def srresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
-    """SRResNet (Ledig et al. 2017, figure 4) with BN folded and the tail rewritten."""
-    del width  # the tensors carry it
+def _head_and_blocks(num_blocks: int) -> tuple[list[Node], str]:
+    """What all residual generators begin with, and the name of the value they go on from."""
     nodes: list[Node] = [Conv(("lr",), "head.conv", "head"), PRelu(("head.conv",), "x", "head")]
     value = "x"
     for i in range(num_blocks):
@@ -128,6 +127,13 @@ def srresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
             Add((f"{name}.c", value), f"{name}.out"),
         ]
         value = f"{name}.out"
+    return nodes, value
+
+
+def srresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
+    """SRResNet (Ledig et al. 2017, figure 4) with BN folded and the tail rewritten."""
+    del width  # the tensors carry it
+    nodes, value = _head_and_blocks(num_blocks)
     nodes += [Conv((value,), "trunk.conv", "trunk"), Add(("trunk.conv", "x"), "features")]
     value = "features"
     doublings = num_doublings(scale)
@@ -150,17 +156,7 @@ def srresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
 def msrresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
     """BasicSR's MSRResNet (basicsr/archs/srresnet_arch.py): no BN, leaky ReLU 0.1, bilinear skip."""
     del width
-    nodes: list[Node] = [Conv(("lr",), "head.conv", "head"), PRelu(("head.conv",), "x", "head")]
-    value = "x"
-    for i in range(num_blocks):
-        name = f"blocks.{i}"
-        nodes += [
-            Conv((value,), f"{name}.a", f"{name}.conv1"),
-            PRelu((f"{name}.a",), f"{name}.b", name),
-            Conv((f"{name}.b",), f"{name}.c", f"{name}.conv2"),
-            Add((f"{name}.c", value), f"{name}.out"),
-        ]
-        value = f"{name}.out"
+    nodes, value = _head_and_blocks(num_blocks)
     factors = (3,) if scale == 3 else (2,) * num_doublings(scale)
     for j, factor in enumerate(factors):
         name = f"upsample.{j}"
