@@ -30,4 +30,8 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 __all__ = ["Upscaler", "__version__", "upscale_file", "upscale_video"]

@@ -10,7 +10,7 @@ class FourfoldError(Exception):
     """What the process returns: 1 = this input failed, 2 = the call itself was wrong."""
 
 
-class UsageError(FourfoldError):
+class UsageError(FourfoldError, ValueError):
     """The call cannot be carried out as written: a wrong option, name or combination."""
 
     exit_code = 2

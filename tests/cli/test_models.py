@@ -48,7 +48,7 @@ def test_export_then_show_what_was_checked(
         (["show", "nothing"], 2),
         (["import", "nothing.h5", "-o", "x.safetensors"], 1),
         (["export", "srgan-x4", "-o", "x.txt"], 2),
-        (["blend", "srgan-x4", "srresnet-x4", "--texture", "3", "-o", "x.safetensors"], 1),
+        (["blend", "srgan-x4", "srresnet-x4", "--texture", "3", "-o", "x.safetensors"], 2),
     ],
 )
 def test_errors_are_one_line(

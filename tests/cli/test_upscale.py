@@ -123,6 +123,7 @@ def test_standard_input_and_output(
         (["photo.png", "--ext", "exe"], 2, "--ext: want"),
         (["photo.png", "--max-memory", "much"], 2, "--max-memory: want"),
         (["photo.png", "--max-pixels", "10"], 1, "--max-pixels"),
+        (["photo.png", "--max-pixels", "0"], 2, "--max-pixels: want"),
         (["photo.png", "-o", "out.doc"], 2, "-o out.doc"),
         (["photo.png", "--unknown"], 2, "--unknown"),
         ([], 2, "INPUT"),

@@ -62,6 +62,13 @@ def test_a_folder_of_films_and_a_broken_one(
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["good_x2.mkv"]
 
 
+def test_results_in_a_folder_are_no_inputs(tmp_path: Path, model: str) -> None:
+    make_film(tmp_path / "film.avi", codec="mpeg4", sound=None, stamps=range(2))
+    for _ in range(2):
+        assert run(["upscale", str(tmp_path), "-n", model]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["film.avi", "film_x2.mp4"]
+
+
 def test_a_damaged_film_is_kept_and_said(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,3 +91,17 @@ def test_wrong_options_are_one_line(
     for options in (["--codec", "vp8"], ["--crf", "70"], ["--start", "x"], ["-o", "out.avi"]):
         assert run(["upscale", str(film), "-n", model, *options]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_flicker_of_a_model_on_a_film(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = make_film(tmp_path / "film.mp4", stamps=range(4))
+    command = ["evaluate", "-n", model, "--film", str(film), "--film-frames", "3"]
+    assert run([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (row,) = found["rows"]
+    assert row["film"] == "film.mp4"
+    assert 0 < row["still_share"] <= 1
+    assert run(command) == 0
+    assert "film.mp4  tiny" in capsys.readouterr().out

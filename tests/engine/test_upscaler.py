@@ -201,6 +201,7 @@ def test_overflow_in_half_precision_is_computed_again_in_fp32(
         np.zeros((4,), np.uint8),
         np.zeros((4, 4), np.int64),
         np.full((4, 4), np.nan, np.float32),
+        np.full((4, 4), 200, np.float32),
         [[1, 2]],
     ],
 )

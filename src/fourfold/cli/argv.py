@@ -21,7 +21,7 @@ def _assignment(word: str) -> bool:
 
 
 SEVERAL_VALUES: Final[Mapping[str, Mapping[str, Continues]]] = {
-    "evaluate": dict.fromkeys(("-n", "--model", "--data", "-d"), _any_word),
+    "evaluate": dict.fromkeys(("-n", "--model", "--data", "-d", "--film"), _any_word),
     "train": {"--set": _assignment},
 }
 """Per command: options that may be followed by several values, and what a value looks like."""

@@ -28,6 +28,8 @@ def prepare(
 
     if dataset.lower() != "div2k":
         raise UsageError(f"data prepare {dataset}: want div2k; any folder of pictures works as is")
+    if mirror and not mirror.startswith(("http://", "https://", "file://")):
+        raise UsageError(f"--mirror: want an http, https or file URL, got {mirror!r}")
     home = f"{mirror.rstrip('/')}/" if mirror else div2k.HOME
     wanted = div2k.archives(track=track, scale=scale, home=home)
     size = sum(archive.download.size or 0 for archive in wanted)

@@ -34,6 +34,11 @@ def evaluate(
             "X4/GT with X4/LR, DIV2K) or any folder of pictures. Several may follow one --data."
         ),
     ] = None,
+    film: Annotated[
+        list[Path] | None,
+        typer.Option("--film", help="Films to measure flicker on, instead of --data."),
+    ] = None,
+    film_frames: Annotated[int, typer.Option(min=2, help="First frames of each film.")] = 24,
     report: Annotated[
         Path | None, typer.Option(help="Write a self-contained HTML report here.")
     ] = None,
@@ -70,17 +75,26 @@ def evaluate(
     from fourfold.evaluation import build_rows, open_datasets, to_csv, to_json
     from fourfold.evaluation import evaluate as run_evaluation
 
-    if not data:
-        raise UsageError("evaluate: want --data DIR, a dataset or a folder of pictures")
+    if not data and not film:
+        raise UsageError(
+            "evaluate: want --data DIR, a dataset or a folder of pictures, or --film CLIP"
+        )
     contestants = _contestants(
         model, scale, backend=backend, device=device, precision=precision, texture=texture,
         tta=tta, consistency=not no_consistency, tile=_tile(tile), max_memory=max_memory,
     )  # fmt: skip
+    if film:
+        _films(contestants, film, film_frames, as_json=json_)
+    if not data:
+        return
     datasets = [
         dataset
         for wanted in sorted({c.scale for c in contestants})
         for dataset in open_datasets(data, scale=wanted)
     ]
+    for target in (report, csv):
+        if target and target.is_dir():
+            raise UsageError(f"{target}: want a file to write, got a folder")
     metrics = _further_metrics(niqe=niqe, lpips_net=lpips)
     writer = _report_writer(report)
     with _progress(contestants, datasets) as advance:
@@ -113,6 +127,26 @@ def _contestants(names: list[str] | None, scale: int | None, **options: Any) -> 
             )
     scales = sorted({c.scale for c in loaded}) or [scale or 4]
     return [*(bicubic(s) for s in scales), *loaded]
+
+
+def _films(
+    contestants: Sequence[Contestant], films: Sequence[Path], frames: int, *, as_json: bool
+) -> None:
+    """Flicker of every model on every film, as a table or one JSON object."""
+    import json
+
+    from fourfold.evaluation.films import PROTOCOL, flicker_rows
+
+    rows = flicker_rows(contestants, films, frames=frames)
+    if as_json:
+        print(json.dumps({"protocol": PROTOCOL, "rows": rows}, ensure_ascii=False))
+        return
+    print(PROTOCOL)
+    for row in rows:
+        print(
+            f"{row['film']}  {row['model']}  {row['flicker']:.3f} (bicubic "
+            f"{row['flicker_bicubic']:.3f}) on {row['still_share']:.0%} of the pixels"
+        )
 
 
 def _tile(value: str) -> Any:

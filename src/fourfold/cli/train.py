@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from fourfold.errors import MissingExtra
+from fourfold.errors import MissingExtra, UsageError
 
 
 def train(
@@ -28,6 +28,8 @@ def train(
     """Train a network, or go on with a run that was interrupted."""
     from fourfold.training.recipes import load_config
 
+    if resume and start:
+        raise UsageError("--resume goes on from a run, --from begins a new one; want one of them")
     settings = load_config(config, changes=changes)
     if output is None:
         output = Path(config) if Path(config).is_dir() else Path("runs") / settings.name

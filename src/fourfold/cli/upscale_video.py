@@ -60,6 +60,19 @@ def is_video(found: Found) -> bool:
     return found.path.suffix.lower() in VIDEO_SUFFIXES
 
 
+def without_results(
+    videos: list[Found], settings: VideoSettings, network_scale: int
+) -> list[Found]:
+    """The films without those of a searched folder that an earlier run has made of another."""
+    suffix = settings.size.suffix(network_scale) if settings.suffix is None else settings.suffix
+    made = {
+        other.path.with_name(other.path.stem + suffix + ending)
+        for other in videos
+        for ending in (other.path.suffix, ".mp4", ".mkv", ".mov")
+    } - {other.path for other in videos if not suffix}
+    return [found for found in videos if found.named or found.path not in made]
+
+
 def upscale_videos(
     videos: Iterable[Found],
     out: str | None,
@@ -72,7 +85,7 @@ def upscale_videos(
 ) -> list[str]:
     """Enlarge each film and say what became of it; returns the reasons of those that failed."""
     failures = []
-    for found in videos:
+    for found in without_results(list(videos), settings, upscaler.scale):
         try:
             outcome = _upscale_one(found, out, upscaler, settings, dry_run=dry_run, single=single)
         except UsageError:

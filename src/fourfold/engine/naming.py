@@ -43,6 +43,8 @@ class OutputSettings:
             raise UsageError(f"--ext: want {', '.join(EXTENSIONS)}, got {self.ext!r}")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UsageError(f"--quality: want 1 to 100, got {self.quality}")
+        if self.max_pixels < 1:
+            raise UsageError(f"--max-pixels: want at least 1, got {self.max_pixels}")
         if self.suffix is not None and ("/" in self.suffix or "\\" in self.suffix):
             raise UsageError(f"--suffix: want a part of a file name, got {self.suffix!r}")
 

@@ -58,10 +58,12 @@ def load_network(model: str | Path | Model, *, texture: float | None = None) -> 
                 f"--texture blends {TEXTURE_ENDS[0]} and {TEXTURE_ENDS[1]}; leave -n away, or make "
                 "a file with `fourfold models blend`"
             )
-        if not 0 <= texture <= 1:
-            raise UsageError(f"--texture: want 0 (faithful) to 1 (most detail), got {texture:g}")
+        if not isinstance(texture, (int, float)):
+            raise UsageError(f"--texture: want a number from 0 to 1, got {texture!r}")
         faithful, detailed = (get_model(name) for name in TEXTURE_ENDS)
         return network_of(blend_models(faithful, detailed, texture=texture))
+    if not isinstance(model, (str, Path, Model)):
+        raise UsageError(f"model: want a name, a path or a Model, got {model!r}")
     if isinstance(model, Model):
         return network_of(model)
     path = resolve_model_path(model)

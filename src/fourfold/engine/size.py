@@ -42,15 +42,12 @@ class TargetSize:
     def of(self, width: int, height: int, network_scale: int) -> tuple[int, int]:
         """Width and height of the result for a picture of `width` by `height`.
 
-        A frame is filled by the longer way round: the aspect is kept and, for an upright picture,
-        the frame is turned upright too.
+        With a frame: the largest size inside it with the aspect kept.
         """
         if self.fit is None:
             factor = self.scale or float(network_scale)
         else:
             frame_width, frame_height = self.fit
-            if (height > width) != (frame_height > frame_width):
-                frame_width, frame_height = frame_height, frame_width
             factor = min(frame_width / width, frame_height / height)
         return max(1, round(width * factor)), max(1, round(height * factor))
 

@@ -42,8 +42,15 @@ def check_picture(image: AnyImage, *, name: str = "image") -> None:
     good_shape = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 2, 3, 4))
     if not good_shape or not image.size:
         raise ImageContractError(f"{name}: want (H, W) or (H, W, 1|2|3|4), got {image.shape}")
-    if image.dtype == np.float32 and not np.isfinite(image).all():
-        raise ImageContractError(f"{name}: want finite values in [0, 1], got NaN or infinity")
+    if image.dtype == np.float32:
+        low, high = float(image.min()), float(image.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ImageContractError(f"{name}: want finite values in [0, 1], got NaN or infinity")
+        # A little beyond is what resizers leave and is clipped; this is another range.
+        if low < -1 or high > 2:
+            raise ImageContractError(
+                f"{name}: want floats in [0, 1], got {low:g} to {high:g}; divide by the peak first"
+            )
 
 
 def to_float(image: AnyImage) -> Image:

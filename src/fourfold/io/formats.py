@@ -22,8 +22,8 @@ class Format:
     """Whether a file holds several pages or frames."""
     largest_side: int
     encoder_bytes: int = 0
-    """Memory the encoder takes per pixel; 0 when it works row by row. Rounded up from measured
-    peaks."""
+    """Memory the encoder takes per pixel; 0 when it works row by row. A cautious
+    estimate, not a measurement."""
     quality: int | None = None
     """Default of `--quality`; None where there is none. Near-lossless to the eye."""
 

@@ -33,6 +33,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             yield part
             _flush_to_disk(part)
             os.replace(part, path)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputError(f"{path}: cannot write (a part of its path is a file)") from error
     except OSError as error:
         raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
 

@@ -99,9 +99,7 @@ def discriminator_from_keras(path: Path) -> Discriminator:
     The crop and the width are read off the kernels.
     """
     layers = read_keras_layers(path)
-    convs = [v for _, v in layers["conv"] if v["kernel"].ndim == 4]
-    denses = [v for _, v in layers["conv"] if v["kernel"].ndim == 2]
-    norms = [v for _, v in layers["norm"]]
+    convs, denses, norms = ([v for _, v in layers[kind]] for kind in ("conv", "dense", "norm"))
     wanted = (len(_LAYOUT), 2, len(_LAYOUT) - 1, 0)
     found = (len(convs), len(denses), len(norms), len(layers["prelu"]))
     if found != wanted:

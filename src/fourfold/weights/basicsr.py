@@ -89,8 +89,9 @@ def read_pth(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and torch errors have no common base
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{path}: want a .pth file of plain tensors, got: {first}") from error
+        first = (str(error).strip().splitlines() or [""])[0]
+        reason = f"{type(error).__name__}: {first}"
+        raise ModelError(f"{path}: want a .pth file of plain tensors, got {reason}") from error
 
 
 def unwrap_state_dict(content: Any, *, source: str) -> dict[str, Array]:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.errors import ModelError
+from fourfold.errors import ModelError, UsageError
 from fourfold.io.paths import atomic_path
 from fourfold.weights.graph import Graph, check_tensors
 from fourfold.weights.inference_form import build_graph
@@ -173,7 +173,7 @@ def blend_models(faithful: Model, detailed: Model, *, texture: float) -> Model:
     network was trained from the first. `ModelError` when their architectures differ.
     """
     if not 0 <= texture <= 1:
-        raise ModelError(f"texture: want 0 (faithful) to 1 (most detail), got {texture}")
+        raise UsageError(f"--texture: want 0 (faithful) to 1 (most detail), got {texture:g}")
     first, second = faithful, detailed
     same = (first.architecture, first.scale, dict(first.hyperparameters)) == (
         second.architecture,

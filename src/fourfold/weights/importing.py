@@ -54,7 +54,8 @@ IMPORTERS: Final[Mapping[str, Callable[[Path], Model]]] = {
 def import_model(path: Path) -> Model:
     """Read a generator by its suffix; `ModelError` for a missing file or an unknown kind."""
     if not path.is_file():
-        raise ModelError(f"{path}: no such file")
+        what = "want a file, got a folder" if path.is_dir() else "no such file"
+        raise ModelError(f"{path}: {what}")
     importer = IMPORTERS.get(path.suffix.lower())
     if importer is None:
         raise ModelError(

@@ -32,11 +32,11 @@ _KINDS: Final = {
 
 
 Layers = dict[str, list[tuple[str, dict[str, Array]]]]
-"""Layers with their variables by kind: `conv`, `norm`, `prelu`."""
+"""Layers with their variables by kind: `conv`, `dense`, `norm`, `prelu`."""
 
 
 def read_keras_layers(path: Path) -> Layers:
-    """Layers with weights of a Keras file by kind (`conv`, `norm`, `prelu`), in creation order.
+    """Layers with weights of a Keras file by kind (see `Layers`), in creation order.
 
     Reads what Keras 1 to 3 write: `.h5` weights or whole models, `.weights.h5`, `.keras`. Raises
     `ModelError` for a file that is none of these or holds a layer of another kind.
@@ -54,14 +54,16 @@ def read_keras_layers(path: Path) -> Layers:
             layers = _gather(file.get("model_weights", file))
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path}: want a Keras file, got an unreadable one ({error})") from error
-    found: Layers = {"conv": [], "norm": [], "prelu": []}
+    found: Layers = {"conv": [], "dense": [], "norm": [], "prelu": []}
     for name in _in_creation_order(list(layers), order):
         variables = _named(layers[name])
         kind = _KINDS.get(frozenset(variables))
-        if kind is None or (kind == "conv" and variables["kernel"].ndim != 4):
+        if kind == "conv" and variables["kernel"].ndim == 2:
+            kind = "dense"
+        if kind is None:
             raise ModelError(
-                f"{path}: layer {name!r} holds {sorted(variables)}; an SRResNet has only "
-                "convolutions with bias, BatchNorm and PReLU"
+                f"{path}: layer {name!r} holds {sorted(variables)}; want only convolutions with "
+                "bias, dense layers, BatchNorm and PReLU"
             )
         found[kind].append((name, variables))
     return found
@@ -107,7 +109,7 @@ def _in_creation_order(names: list[str], order: list[str]) -> list[str]:
     return sorted(names, key=order.index)
 
 
-_KERAS_NAME: Final = r"(conv2d|batch_normalization(_v\d)?|p_?re_?lu)(_\d+)?"
+_KERAS_NAME: Final = r"(conv2d|dense|batch_normalization(_v\d)?|p_?re_?lu)(_\d+)?"
 
 
 def _creation_number(name: str) -> tuple[int, str]:
@@ -126,6 +128,11 @@ def srresnet_from_keras(path: Path) -> tuple[dict[str, Array], dict[str, int]]:
     """
     layers = read_keras_layers(path)
     convs, norms, prelus = layers["conv"], layers["norm"], layers["prelu"]
+    if layers["dense"]:
+        raise ModelError(
+            f"{path}: want an SRResNet generator, which has no dense layers, got "
+            f"{[name for name, _ in layers['dense']]}"
+        )
     # n blocks, d doublings: 2n + 3 + d convs, 2n + 1 norms, n + 1 + d PReLUs.
     num_blocks, odd = divmod(len(norms) - 1, 2)
     doublings = len(prelus) - num_blocks - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import ModelNotFound
+from fourfold.errors import ModelNotFound, UsageError
 from fourfold.weights.format import Model, load_model
 
 BUNDLED_DIR: Final = Path(__file__).parent.parent / "bundled"
@@ -42,5 +42,14 @@ def resolve_model_path(name: str | Path) -> Path:
 
 
 def get_model(name: str | Path = DEFAULT_MODEL) -> Model:
-    """Load a model by bundled name, file or run folder (not `.onnx`, which has no tensors to read)."""
-    return load_model(resolve_model_path(name))
+    """Load a model by bundled name, file or run folder.
+
+    Raises `UsageError` for an `.onnx` file: it can be run, but holds no weights of a known network.
+    """
+    path = resolve_model_path(name)
+    if path.suffix.lower() == ".onnx":
+        raise UsageError(
+            f"{path}: .onnx files run in `upscale` and `evaluate` only; here a bundled name, a "
+            ".safetensors file or a training run is wanted"
+        )
+    return load_model(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from fractions import Fraction
@@ -260,7 +261,7 @@ def test_what_decodes_of_a_truncated_film_is_kept(
     assert 8 <= result.frames < 40
     assert len(times(result.output)) == result.frames
     if suffix == ".mp4":
-        assert "frames are missing" in (result.damage or "")
+        assert re.search(r"s of 3\.\d s are missing", result.damage or "")
 
 
 def test_part_of_a_film(tmp_path: Path, up: Upscaler) -> None:

@@ -190,7 +190,7 @@ def run_video(
             cancelled=cancel or _never,
         )
         meter.joining()
-        notes = _publish(plan, scratch, source)
+        notes, shown = _publish(plan, scratch, source)
     remove_scratch(plan.output)
     return VideoResult(
         output=plan.output,
@@ -201,7 +201,7 @@ def run_video(
         repeated=rendered.repeated,
         seconds=time.perf_counter() - started,
         notes=(*_notes(plan), *discarded, *_moved(rendered), *notes),
-        damage=_damage(plan, rendered),
+        damage=_damage(plan, rendered, shown),
     )
 
 
@@ -221,8 +221,11 @@ def _check_target(plan: Plan, settings: VideoSettings) -> None:
         raise OutputError(f"{output}: exists (--overwrite replaces it)")
 
 
-def _publish(plan: Plan, scratch: Scratch, source: Path) -> list[str]:
-    """Join, read back, rename; the notes of joining. The segments stay if anything is wrong."""
+def _publish(plan: Plan, scratch: Scratch, source: Path) -> tuple[list[str], Fraction]:
+    """Join, read back, rename; the segments stay if anything is wrong.
+
+    Returns the notes of joining and the seconds from the first frame to the end of the last.
+    """
     files, frames = scratch.finished()
     if not frames:
         raise InputError(f"{source}: no frame between --start and --end")
@@ -236,7 +239,7 @@ def _publish(plan: Plan, scratch: Scratch, source: Path) -> list[str]:
             raise OutputError(
                 f"{plan.output}: not written, since reading it back shows: {'; '.join(faults)}"
             )
-    return joined.notes
+    return joined.notes, joined.times[-1] - joined.times[0] + 1 / plan.info.rate
 
 
 def _closed(plan: Plan, files: list[Path]) -> Window:
@@ -290,14 +293,22 @@ def _moved(rendered: Rendered) -> list[str]:
     return [f"{rendered.moved} frames without a usable time stamp were given the next one"]
 
 
-def _damage(plan: Plan, rendered: Rendered) -> str | None:
+def _missing_seconds(plan: Plan, shown: Fraction) -> Fraction:
+    """How much shorter the film is than its index states; 0 for a part, and without an index."""
+    whole = plan.window == Window() and plan.frames is None
+    if plan.info.seconds is None or not plan.info.stated_frames or not whole:
+        return Fraction(0)
+    return plan.info.seconds - shown
+
+
+def _damage(plan: Plan, rendered: Rendered, shown: Fraction) -> str | None:
     """What is missing or broken in the source, in words; None when nothing is."""
     parts = []
     if rendered.damaged:
         parts.append(f"{rendered.damaged} packets are damaged")
-    missing = (plan.expected_frames or 0) - rendered.frames
-    if missing / plan.info.rate > _MISSING_SECONDS and plan.info.stated_frames:
-        parts.append(f"{missing} of {plan.expected_frames} frames are missing")
+    missing = _missing_seconds(plan, shown)
+    if missing > _MISSING_SECONDS:
+        parts.append(f"{float(missing):.1f} s of {float(plan.info.seconds or 0):.1f} s are missing")
     if not parts:
         return None
     return f"{plan.info.path}: {' and '.join(parts)}; the {rendered.frames} that decode are kept"

@@ -124,10 +124,12 @@ class Encoding:
         large = self.width * self.height > _LARGE_FRAME
         match self.codec:
             case "h264" if large:
-                # Each picture held costs some 100 MB at 5120x2880 once references are counted.
-                options |= {"rc-lookahead": "8", "refs": "1", "bf": "2", "threads": "2"}
+                # A picture of 5120x2880 is 22 MB; references hold interpolated copies besides.
+                # Threads that share a picture hold fewer than threads with one each.
+                options |= {"rc-lookahead": "2", "refs": "1", "bf": "1", "threads": "2"}
+                options |= {"thread_type": "slice"}
             case "hevc":
-                few = ":rc-lookahead=8:ref=1:bframes=2:frame-threads=1" if large else ""
+                few = ":rc-lookahead=4:ref=1:bframes=1:frame-threads=1" if large else ""
                 options["x265-params"] = f"log-level=error{few}"
             case "av1":
                 # Closed groups in display order of their own; nothing on stderr.

@@ -21,6 +21,7 @@ VIDEO_SUFFIXES: Final = frozenset(
 _INTERLACED_ORDERS: Final = (2, 3, 4, 5)
 _UNSPECIFIED: Final = 2
 _BT709, _SMPTE170M, _BT470BG = 1, 6, 5
+_HIGHEST_RATE: Final = 1000
 _RGB: Final = 0
 _ATTACHED_PICTURE: Final = 1 << 10
 _DEFAULT: Final = 1
@@ -104,14 +105,13 @@ def probe(path: Path) -> VideoInfo:
         pixel_format = frame.format
         # A few frames in, decoders know the field order that headers leave open.
         interlaced = bool(frame.interlaced_frame) or context.field_order in _INTERLACED_ORDERS
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         return VideoInfo(
             path=path,
             stream=stream.index,
             width=frame.width,
             height=frame.height,
             time_base=stream.time_base,
-            rate=Fraction(rate),
+            rate=_rate(stream, frame),
             pixel_aspect=_pixel_aspect(stream),
             depth=10 if max(c.bits for c in pixel_format.components) > 8 else 8,
             colour=_colour(frame, is_rgb=pixel_format.is_rgb),
@@ -139,6 +139,14 @@ def _first_frame(container: Any, stream: Any, path: Path) -> Any:
     raise InputError(f"{path}: no picture can be decoded ({failure})")
 
 
+def _rate(stream: Any, frame: Any) -> Fraction:
+    """The average rate; another guess where what the file says cannot be one."""
+    guesses = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+    if frame.duration:
+        guesses.append(1 / (frame.duration * stream.time_base))
+    return next((Fraction(g) for g in guesses if g and 0 < g <= _HIGHEST_RATE), Fraction(25))
+
+
 def _pixel_aspect(stream: Any) -> Fraction:
     aspect = stream.sample_aspect_ratio
     return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
@@ -159,7 +167,9 @@ def _colour(frame: Any, *, is_rgb: bool) -> Colour:
         matrix = standard if small and not is_rgb else _BT709
     return Colour(
         matrix=matrix,
-        full_range=int(frame.color_range) == 2 or frame.format.name.startswith("yuvj"),
+        # RGB becomes Y'CbCr of the range every player takes.
+        full_range=not is_rgb
+        and (int(frame.color_range) == 2 or frame.format.name.startswith("yuvj")),
         primaries=int(frame.color_primaries) or _UNSPECIFIED,
         transfer=int(frame.color_trc) or _UNSPECIFIED,
     )

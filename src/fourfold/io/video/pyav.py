@@ -21,7 +21,9 @@ def load_av() -> Any:
 
 def reason(error: BaseException) -> str:
     """What FFmpeg says, without PyAV's error number and file name."""
-    return str(getattr(error, "strerror", None) or error)
+    text = str(getattr(error, "strerror", None) or error)
+    log = getattr(error, "log", None)
+    return f"{text}: {str(log[2]).strip()}" if log else text
 
 
 __all__ = ["load_av", "reason"]
