@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -34,10 +33,6 @@ class Program:
         assert self.graph is not None
         model: bytes = build_onnx(self.graph, self.tensors).SerializeToString()
         return model
-
-    def sha256(self) -> str:
-        """Identity of the program, for caches."""
-        return hashlib.sha256(self.to_onnx()).hexdigest()
 
 
 class Backend(Protocol):

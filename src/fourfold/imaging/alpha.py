@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.imaging.arrays import Image
-from fourfold.imaging.resize import imresize
 
 FILL_RADII: Final = (1, 2, 4, 8, 16)
 """A hidden pixel takes the mean of the visible ones in the smallest of these squares that has any."""
@@ -63,11 +62,6 @@ def keep_plateaus(alpha_sr: Image, alpha_lr: Image) -> Image:
     return result
 
 
-def enlarge_alpha(alpha_lr: Image, scale: int) -> Image:
-    """Bicubic enlargement with exact plateaus, `(H, W)` in [0, 1]."""
-    return keep_plateaus(imresize(alpha_lr, float(scale)), alpha_lr)
-
-
 def _enlarge(mask: npt.NDArray[np.bool_], scale: int) -> npt.NDArray[np.bool_]:
     return mask.repeat(scale, axis=0).repeat(scale, axis=1)
 
@@ -86,4 +80,4 @@ def _box_sum(values: Image, radius: int) -> Image:
     return result.astype(np.float32)
 
 
-__all__ = ["FILL_HALO", "enlarge_alpha", "extend_colour", "keep_plateaus"]
+__all__ = ["FILL_HALO", "extend_colour", "keep_plateaus"]

@@ -76,11 +76,6 @@ def from_float(image: Image, dtype: npt.DTypeLike) -> AnyImage:
     return rounded
 
 
-def quantize(image: Image) -> Image:
-    """What an 8-bit file would hold, back in [0, 1]: scores are computed on this."""
-    return to_float(from_float(image, np.uint8))
-
-
 __all__ = [
     "PEAKS",
     "AnyImage",
@@ -88,6 +83,5 @@ __all__ = [
     "check_image",
     "check_picture",
     "from_float",
-    "quantize",
     "to_float",
 ]
