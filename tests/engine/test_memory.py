@@ -6,14 +6,15 @@ import pytest
 
 from fourfold.engine.memory import parse_memory, plan_tile
 from fourfold.engine.network import load_network
+from fourfold.engine.tiles import Box
 from fourfold.errors import UsageError
 
 
 def test_more_memory_never_means_smaller_tiles() -> None:
     network = load_network("srgan-x4")
-    size = {"height": 5000, "width": 5000, "halo": 44}
+    picture = Box(0, 5000, 0, 5000)
     tiles = [
-        plan_tile(network, **size, budget=parse_memory(text))
+        plan_tile(network, picture, picture, halo=44, budget=parse_memory(text))
         for text in ("100MB", "600MB", "1GB", "2GB", "16GB")
     ]
     assert tiles == sorted(tiles)

@@ -22,7 +22,8 @@ def test_kept_parts_cover_each_pixel_once_with_equal_windows_and_full_context(
     assert covered == list(range(length))
     assert len({span.stop - span.start for span in spans}) == 1
     for span in spans:
-        assert span.keep_stop - span.keep_start <= tile
+        assert span.stop - span.start <= tile + 2 * halo
+        assert span.keep_start < span.keep_stop
         assert span.start <= max(span.keep_start - halo, 0)
         assert span.stop >= min(span.keep_stop + halo, length)
         assert 0 <= span.start < span.stop <= length
@@ -43,7 +44,8 @@ def test_a_region_is_covered_and_nothing_else(
         }
         assert not seen & pixels
         seen |= pixels
-        assert kept.grow(halo, height=height, width=width).within(window).top >= 0
+        around = kept.grow(halo, inside=Box(0, height, 0, width))
+        assert around.common(window) == around
     assert len(seen) == region.height * region.width
 
 

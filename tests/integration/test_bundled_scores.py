@@ -51,6 +51,36 @@ def test_set14(bench: Path, model: str, wanted: float, precision: str) -> None:
     assert psnr == pytest.approx(wanted, abs=0.03)
 
 
+@pytest.mark.parametrize("colour", [(0, 0, 0), (10, 10, 60), (200, 20, 20), (255, 255, 255)])
+def test_flat_pictures_get_no_marks_at_their_borders(colour: tuple[int, int, int]) -> None:
+    image = np.full((40, 48, 3), colour, np.uint8)
+    sr = Upscaler("srgan-x4").upscale(image).astype(int)
+    assert np.abs(sr - np.array(colour)).max() <= 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tta", [False, True])
+@pytest.mark.parametrize("consistency", [False, True])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_tiles_of_a_photograph_cannot_be_seen(
+    bench: Path, precision: str, consistency: bool, tta: bool
+) -> None:
+    if precision not in cpu_precisions():
+        pytest.skip(f"this CPU has no {precision}")
+    photo = read_pixels(bench / "Set14" / "LR_bicubic" / "X4" / "ppt3x4.png")[:, :140]
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    alpha = np.clip(400 - np.hypot(y - 80, x - 70) * 6, 0, 255).astype(np.uint8)
+    for image in (photo, np.dstack([photo, alpha]), photo[..., 1].astype(np.uint16) * 257):
+        whole, tiled = (
+            Upscaler(precision=precision, consistency=consistency, tta=tta, tile=tile).upscale(
+                image
+            )
+            for tile in (4096, 24)
+        )
+        step = 257 if image.dtype == np.uint16 else 1
+        assert np.abs(whole.astype(int) - tiled).max() <= step
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("dataset", "least"), [("Set5", 30.1), ("Set14", 26.8)])
 def test_consistency_gains_and_stops_the_drift(bench: Path, dataset: str, least: float) -> None:

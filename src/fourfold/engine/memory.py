@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from fourfold.engine.network import Network
+from fourfold.engine.tiles import Box, plan_tiles
 from fourfold.errors import UsageError
 
 _PROCESS: Final = 200_000_000
@@ -44,15 +45,23 @@ def parse_memory(text: str | int) -> int:
     return size
 
 
-def plan_tile(network: Network, *, height: int, width: int, halo: int, budget: int) -> int:
-    """Side of the largest tile that should keep the process under `budget` bytes."""
+def plan_tile(network: Network, framed: Box, region: Box, *, halo: int, budget: int) -> int:
+    """Side of the largest tile that should keep the process under `budget` bytes.
+
+    Args:
+        framed: the picture with all that may be read around it.
+        region: the part of it that is enlarged.
+        halo: context of a tile, in LR pixels.
+    """
     room = budget * (1 - _STORES_SHARE) - _PROCESS
     per_kept = _BYTES_PER_KEPT_PIXEL_X16 * network.scale**2 / 16
     tile = _LARGEST
     while tile > _SMALLEST:
-        kept = min(tile, height) * min(tile, width)
-        window = min(tile + 2 * halo, height) * min(tile + 2 * halo, width)
-        if window * _BYTES_PER_WINDOW_PIXEL + kept * per_kept <= room:
+        plan = plan_tiles(framed.height, framed.width, tile=tile, halo=halo, region=region)
+        if all(
+            window.area * _BYTES_PER_WINDOW_PIXEL + kept.area * per_kept <= room
+            for kept, window in plan
+        ):
             break
         tile -= 32
     return tile

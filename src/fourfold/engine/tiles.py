@@ -1,8 +1,8 @@
-"""Tile geometry: pure integers, no arrays.
+"""Tile geometry: integers only.
 
 A picture is cut into tiles that cover each pixel once. The network sees a window: the tile and a
-halo of context around it, so that what is kept equals the whole-picture result. Windows are
-shifted inside at the borders instead of shrunk: all windows of a plan have one size.
+halo of context around it, so that what is kept equals the whole-picture result. All windows of a
+plan have one size; where the picture ends there is no halo, and the outer tiles are larger by it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
+
+import numpy.typing as npt
 
 from fourfold.imaging.turns import Turn
 
@@ -43,14 +46,23 @@ class Box:
         """Columns."""
         return self.right - self.left
 
-    def grow(self, halo: int, *, height: int, width: int) -> Box:
-        """The box with `halo` pixels around it, clipped to a picture of `height` by `width`."""
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return self.height * self.width
+
+    def grow(self, halo: int, *, inside: Box) -> Box:
+        """The box with `halo` pixels around it, as far as they lie `inside`."""
         return Box(
-            max(self.top - halo, 0),
-            min(self.bottom + halo, height),
-            max(self.left - halo, 0),
-            min(self.right + halo, width),
+            max(self.top - halo, inside.top),
+            min(self.bottom + halo, inside.bottom),
+            max(self.left - halo, inside.left),
+            min(self.right + halo, inside.right),
         )
+
+    def common(self, other: Box) -> Box:
+        """The rectangle that lies in both boxes, which overlap."""
+        return self.grow(0, inside=other)
 
     def within(self, outer: Box) -> Box:
         """The same rectangle in coordinates of `outer`."""
@@ -60,6 +72,12 @@ class Box:
             self.left - outer.left,
             self.right - outer.left,
         )
+
+    def margins(self, outer: Box) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Pixels between this box and `outer` around it, as `numpy.pad` takes them for `(H, W, C)`."""
+        inner = self.within(outer)
+        rows, columns = outer.height - inner.bottom, outer.width - inner.right
+        return (inner.top, rows), (inner.left, columns), (0, 0)
 
     def scaled(self, scale: int) -> Box:
         """The rectangle after enlargement."""
@@ -84,26 +102,32 @@ class Box:
         return slice(self.left, self.right)
 
 
+def extent(image: npt.NDArray[Any]) -> Box:
+    """The box of a whole image `(H, W, ...)`."""
+    return Box(0, image.shape[0], 0, image.shape[1])
+
+
 def plan_spans(
     length: int, *, tile: int, halo: int, start: int = 0, stop: int | None = None
 ) -> list[Span]:
-    """Cut `[start, stop)` of `[0, length)` into near-equal tiles of at most `tile`, with windows.
+    """Cut `[start, stop)` of `[0, length)` into the fewest windows of `tile + 2 * halo` or less.
 
-    >>> [(s.start, s.stop, s.keep_start, s.keep_stop) for s in plan_spans(10, tile=5, halo=2)]
-    [(0, 9, 0, 5), (1, 10, 5, 10)]
+    Windows overlap by two halos at least, are equally large and together reach `halo` beyond
+    the range, or to the end of `[0, length)`. A tile next to such an end may be larger than
+    `tile` by the halo that its window does not need there.
+
+    >>> [(s.start, s.stop, s.keep_start, s.keep_stop) for s in plan_spans(10, tile=3, halo=2)]
+    [(0, 7, 0, 5), (3, 10, 5, 10)]
     >>> plan_spans(3, tile=64, halo=40)
     [Span(start=0, stop=3, keep_start=0, keep_stop=3)]
     """
     stop = length if stop is None else stop
-    extent = stop - start
-    count = ceil(extent / tile)
-    window = min(length, ceil(extent / count) + 2 * halo)
-    spans = []
-    for i in range(count):
-        keep_start, keep_stop = start + i * extent // count, start + (i + 1) * extent // count
-        first = min(max(keep_start - halo, 0), length - window)
-        spans.append(Span(first, first + window, keep_start, keep_stop))
-    return spans
+    first, last = max(start - halo, 0), min(stop + halo, length)
+    count = max(ceil((last - first - 2 * halo) / tile), 1)
+    window = ceil((last - first + 2 * (count - 1) * halo) / count)
+    starts = [first + i * (last - first - window) // max(count - 1, 1) for i in range(count)]
+    bounds = [start, *(at + halo for at in starts[1:]), stop]
+    return [Span(starts[i], starts[i] + window, *bounds[i : i + 2]) for i in range(count)]
 
 
 def plan_tiles(
@@ -125,10 +149,10 @@ def window_overhead(height: int, width: int, *, tile: int, halo: int) -> float:
     """Pixels computed over pixels kept: 1.0 means no work is done twice.
 
     >>> round(window_overhead(1024, 1024, tile=256, halo=40), 2)
-    1.72
+    1.52
     """
-    pixels = sum(w.height * w.width for _, w in plan_tiles(height, width, tile=tile, halo=halo))
+    pixels = sum(w.area for _, w in plan_tiles(height, width, tile=tile, halo=halo))
     return pixels / (height * width)
 
 
-__all__ = ["Box", "Span", "plan_spans", "plan_tiles", "window_overhead"]
+__all__ = ["Box", "Span", "extent", "plan_spans", "plan_tiles", "window_overhead"]

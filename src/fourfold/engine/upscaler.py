@@ -19,7 +19,7 @@ from fourfold.engine.backend import Backend, Tensor4
 from fourfold.engine.memory import parse_memory, plan_tile
 from fourfold.engine.network import Network, Stage, load_network
 from fourfold.engine.select import Choice, choose, open_backend
-from fourfold.engine.tiles import Box, plan_tiles
+from fourfold.engine.tiles import Box, extent, plan_tiles
 from fourfold.errors import BackendError, BackendOutOfMemory, UsageError
 from fourfold.imaging.alpha import FILL_HALO, extend_colour, keep_plateaus
 from fourfold.imaging.arrays import AnyImage, Image, check_picture, from_float, to_float
@@ -40,6 +40,10 @@ WHOLE_SIDE: Final = 256
 UPSAMPLER_SIDE: Final = 128
 """Side of the windows of the upsampler, whose tensors are 16 times as large as the trunk's."""
 
+BORDER: Final = 5
+"""LR pixels mirrored beyond the edge of the picture, where the consistency step is on: a network
+that pads with zeros paints marks at the edges of dark pictures (docs/decisions/0004)."""
+
 _SMALLEST_TILE: Final = 16
 
 
@@ -56,7 +60,8 @@ class Upscaler:
             as `max_memory` allows. The halo around it is computed from the network.
         texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; bundled models only.
         tta: average the 8 flips and quarter turns; 8 times the work.
-        consistency: one back-projection step, so that the result downscaled equals the input.
+        consistency: one back-projection step, so that the result downscaled equals the input, and
+            mirrored borders. Without it: the network and nothing else, as scores are published.
         max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it.
 
     Raises `UsageError`, `ModelNotFound`, `ModelError` or `MissingExtra`.
@@ -128,43 +133,58 @@ class Upscaler:
 
         Yields (box in the result, its pixels), row by row; the boxes cover the result once.
         """
+        transparent = channels in (2, 4)
         halo = self.network.halo
         halo += CONSISTENCY_HALO if self.consistency else 0
-        # The plateaus of alpha look one pixel around, the fill of hidden colours 16.
-        halo += FILL_HALO + 1 if channels in (2, 4) else 0
+        halo += 1 if transparent else 0  # the plateaus of alpha look one pixel around
+        border = min(BORDER, halo) if self.consistency else 0
+        # From here on boxes count from the corner of the picture with its mirrored border.
+        framed = Box(0, height + 2 * border, 0, width + 2 * border)
+        picture = Box(border, border + height, border, border + width)
         tile = self._tile
         if tile == "auto":
-            budget = self.max_memory
-            tile = plan_tile(self.network, height=height, width=width, halo=halo, budget=budget)
-        for kept, window in plan_tiles(height, width, tile=tile, halo=halo):
-            pixels = read(window)
-            sr = self._any_channels(to_float(pixels), kept.within(window))
-            yield kept.scaled(self.scale), from_float(sr, pixels.dtype)
+            tile = plan_tile(self.network, framed, picture, halo=halo, budget=self.max_memory)
+        for kept, window in plan_tiles(
+            framed.bottom, framed.right, tile=tile, halo=halo, region=picture
+        ):
+            seen = window.grow(FILL_HALO, inside=framed) if transparent else window
+            there = seen.common(picture)
+            pixels = read(there.within(picture))
+            lr = np.pad(to_float(pixels), there.margins(seen), mode="symmetric")
+            if transparent:
+                lr[..., :-1] = extend_colour(lr[..., :-1], lr[..., -1])
+                inner = window.within(seen)
+                lr = lr[inner.rows, inner.columns]
+            sr = self._any_channels(lr, kept.within(window), picture.within(window))
+            yield kept.within(picture).scaled(self.scale), from_float(sr, pixels.dtype)
 
-    def _any_channels(self, lr: Image, kept: Box) -> Image:
-        """The `kept` box of `lr` `(h, w, 1..4)`, enlarged, with as many channels, in [0, 1]."""
+    def _any_channels(self, lr: Image, kept: Box, picture: Box) -> Image:
+        """The `kept` box of `lr` `(h, w, 1..4)`, enlarged, with as many channels, in [0, 1].
+
+        Outside the box `picture` (of which `lr` is a window) lie mirrored pixels.
+        """
         if lr.shape[2] in (1, 3):
-            return self._colour(lr, kept)
-        colour, alpha = lr[..., :-1], lr[..., -1]
-        sr = self._colour(extend_colour(colour, alpha), kept)
-        alpha_sr = self._alpha(alpha, kept)
+            return self._colour(lr, kept, picture)
+        sr = self._colour(lr[..., :-1], kept, picture)
+        alpha_sr = self._alpha(lr[..., -1], kept, picture)
         return np.concatenate([sr, alpha_sr[..., None]], axis=2)
 
-    def _alpha(self, alpha: Image, kept: Box) -> Image:
+    def _alpha(self, alpha: Image, kept: Box, picture: Box) -> Image:
         """Transparency goes through the network as a grey picture, but plateaus stay exact."""
-        near = kept.grow(1, height=alpha.shape[0], width=alpha.shape[1])
+        near = kept.grow(1, inside=extent(alpha).common(picture))
         around = alpha[near.rows, near.columns]
         first = around[0, 0]
         if first in (0, 1) and (around == first).all():
             return np.full((kept.height * self.scale, kept.width * self.scale), first, np.float32)
-        alpha_sr = keep_plateaus(self._colour(alpha[..., None], near)[..., 0], around)
+        alpha_sr = keep_plateaus(self._colour(alpha[..., None], near, picture)[..., 0], around)
         crop = kept.within(near).scaled(self.scale)
         return alpha_sr[crop.rows, crop.columns]
 
-    def _colour(self, lr: Image, kept: Box) -> Image:
+    def _colour(self, lr: Image, kept: Box, picture: Box) -> Image:
         """Network and consistency for the `kept` box of `lr` `(h, w, 1|3)`, clipped to [0, 1]."""
-        halo = CONSISTENCY_HALO if self.consistency else 0
-        near = kept.grow(halo, height=lr.shape[0], width=lr.shape[1])
+        near = kept
+        if self.consistency:
+            near = kept.grow(CONSISTENCY_HALO, inside=extent(lr).common(picture))
         rgb = lr if lr.shape[2] == 3 else np.repeat(lr, 3, axis=2)
         sr = self._ensemble(rgb, near)
         if lr.shape[2] == 1:
