@@ -3,6 +3,7 @@
     python benchmarks/pictures.py --folder [FILES SIDE]
     python benchmarks/pictures.py --memory SIDE...
     python benchmarks/pictures.py --encoders
+    python benchmarks/pictures.py --encoder-memory
 
 Each prints a table. Rates are taken in turns, so that a slow minute hits both ways alike.
 """
@@ -103,11 +104,45 @@ def encoders() -> None:
             print(f"{suffix} {rate:6.1f} MP/s {size / 1e6:6.2f} MB {options}")
 
 
+_ENCODE = """
+import sys
+import pyvips
+from fourfold.io.encode import SAVERS
+
+def peak():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+source, suffix, bits = sys.argv[1:]
+image = pyvips.Image.new_from_file(source, access="sequential")
+if bits == "16":
+    image = image.colourspace("rgb16")
+before = peak()
+SAVERS[suffix](image, f"{source}.{suffix}".encode(), 90, [])
+print(1024 * (peak() - before) / (image.width * image.height))
+"""
+
+
+def encoder_memory(side: int = 4000) -> None:
+    """Bytes per pixel that writing a picture with transparency takes (Linux)."""
+    print(f"encoder   bits   bytes per pixel, {side}x{side} with alpha; {stamp()}")
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "source.png"
+        pixels = photograph(side)
+        alpha = np.broadcast_to(np.linspace(0, 255, side).astype(np.uint8), (side, side))
+        write_pixels(np.dstack([pixels, alpha]), source)
+        for suffix, bits in [("webp", 8), ("gif", 8), ("avif", 8), ("avif", 16), ("png", 16)]:
+            run = [sys.executable, "-c", _ENCODE, str(source), suffix, str(bits)]
+            done = subprocess.run(run, capture_output=True, text=True, check=True)
+            print(f"{suffix:9} {bits:4}   {float(done.stdout):.1f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", nargs="*", type=int, metavar="N")
     parser.add_argument("--memory", nargs="+", type=int, metavar="SIDE")
     parser.add_argument("--encoders", action="store_true")
+    parser.add_argument("--encoder-memory", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     if options.folder is not None:
@@ -117,6 +152,8 @@ def main() -> None:
         memory(options.memory)
     if options.encoders:
         encoders()
+    if options.encoder_memory:
+        encoder_memory()
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def _problem(form: Format, source: Source, width: int, height: int, room: int) -
         return f"{form.name} holds one picture, this one has {pages} frames or pages"
     if source.sheets > 1 and form.name != "tiff":
         return f"{form.name} holds frames of one size, the pages of this one differ"
-    need = width * height * form.encoder_bytes
+    need = width * height * form.encoder_bytes * (3 if source.depth > 8 else 2) // 2
     if need > room:
         return f"{form.name} needs about {need >> 20} MB at once, more than --max-memory gives"
     return None

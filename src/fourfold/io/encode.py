@@ -73,7 +73,7 @@ def encode(
     image = _with_fields(image, result, source, form)
     try:
         with stoppable(image, stop):
-            _SAVERS[form.name](image, os.fsencode(part), quality or form.quality, notes)
+            SAVERS[form.name](image, os.fsencode(part), quality or form.quality, notes)
     except vips().Error as error:
         if stop is not None and stop.is_set():
             raise InterruptedError from error
@@ -201,7 +201,7 @@ def _save_gif(image: Any, name: bytes, _quality: int | None, notes: list[str]) -
     image.gifsave(name, dither=1.0, effort=7)
 
 
-_SAVERS: Final[Mapping[str, Callable[[Any, bytes, int | None, list[str]], None]]] = {
+SAVERS: Final[Mapping[str, Callable[[Any, bytes, int | None, list[str]], None]]] = {
     "png": _save_png,
     "jpg": _save_jpg,
     "webp": _save_webp,
@@ -210,4 +210,4 @@ _SAVERS: Final[Mapping[str, Callable[[Any, bytes, int | None, list[str]], None]]
     "gif": _save_gif,
 }
 
-__all__ = ["Result", "encode"]
+__all__ = ["SAVERS", "Result", "encode"]
