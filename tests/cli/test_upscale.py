@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -163,3 +164,71 @@ def test_a_read_only_folder_is_one_line(
     assert run(["upscale", str(photo), "-n", model]) == 1
     assert "cannot write" in one_line(capsys)
     photo.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ([""], "got an empty one"),
+        (["{}", "other.png", "-o", "both.png"], "want a folder for several inputs"),
+        (["{}", "-o", "x.png", "--ext", "jpg"], "leave --ext jpg out"),
+        (["{}", "-t", "x"], "--tile: want"),
+    ],
+)
+def test_orders_that_contradict_themselves_are_usage_errors(
+    photo: Path, model: str, arguments: list[str], wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled = [text.format(photo) for text in arguments]
+    assert run(["upscale", *filled, "-n", model]) == 2
+    assert wanted in one_line(capsys)
+
+
+def test_names_the_system_refuses_are_one_line(
+    photo: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "a" * 300
+    for arguments in ([long], [str(photo), "-o", long], [str(photo), "-o", f"{long}.png"]):
+        assert run(["upscale", *arguments, "-n", model]) == 1
+        assert "too long" in one_line(capsys)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("options", [["--json"], [], ["-o", "-"]])
+def test_a_full_standard_output_is_one_line(photo: Path, model: str, options: list[str]) -> None:
+    command = [sys.executable, "-m", "fourfold", "upscale", str(photo), "-n", model, *options]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "No space left" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_json_holds_any_file_name(
+    photo: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = photo.with_name(os.fsdecode(b"odd\xff.png"))
+    photo.rename(odd)
+    assert run(["upscale", str(odd), "-n", model, "--json"]) == 0
+    line = capsys.readouterr().out.encode()  # UTF-8, as JSON must be
+    assert json.loads(line)["input"] == str(odd)
+
+
+def test_a_folder_without_pictures_says_so(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["upscale", str(tmp_path), "-n", model]) == 0
+    assert "no picture or film" in one_line(capsys)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+def test_folders_that_may_not_be_read_are_named(
+    photo: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed = photo.parent / "closed"
+    closed.mkdir(mode=0)
+    try:
+        assert run(["upscale", str(photo.parent), "-r", "-n", model]) == 1
+        assert "closed: cannot read (Permission denied)" in one_line(capsys)
+    finally:
+        closed.chmod(0o700)

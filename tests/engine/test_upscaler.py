@@ -216,7 +216,7 @@ def test_other_arrays_are_refused(image: Any) -> None:
         {"backend": "cuda"},
         {"device": "tpu"},
         {"precision": "int4"},
-        {"tile": 0},
+        {"tile": -1},
         {"tile": "big"},
         {"max_memory": "lots"},
         {"texture": 2.0},

@@ -81,7 +81,7 @@ def evaluate(
         )
     contestants = _contestants(
         model, scale, backend=backend, device=device, precision=precision, texture=texture,
-        tta=tta, consistency=not no_consistency, tile=_tile(tile), max_memory=max_memory,
+        tta=tta, consistency=not no_consistency, tile=tile, max_memory=max_memory,
     )  # fmt: skip
     if film:
         _films(contestants, film, film_frames, as_json=json_)
@@ -147,15 +147,6 @@ def _films(
             f"{row['film']}  {row['model']}  {row['flicker']:.3f} (bicubic "
             f"{row['flicker_bicubic']:.3f}) on {row['still_share']:.0%} of the pixels"
         )
-
-
-def _tile(value: str) -> Any:
-    if value == "auto":
-        return value
-    try:
-        return int(value)
-    except ValueError:
-        raise UsageError(f"--tile: want a number of LR pixels or auto, got {value!r}") from None
 
 
 def _further_metrics(*, niqe: bool, lpips_net: str | None) -> dict[str, Metric]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 
@@ -11,6 +12,8 @@ from fourfold._version import __version__
 from fourfold.cli import bench, data, doctor, evaluate, models, train, upscale
 from fourfold.cli.argv import expand_several_values
 from fourfold.errors import FourfoldError
+
+_INTERRUPTED: Final = 130
 
 # Recent versions of Typer carry click inside, older ones depend on it; the common ancestor of the
 # errors of usage is reached through a name that both export.
@@ -60,6 +63,23 @@ def main() -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    except OSError as error:
+        # What is left in the buffer must not fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            _say(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        return 1
+    if code == _INTERRUPTED:
+        _say("interrupted; finished outputs are kept, the same command continues")
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
         result = app(expand_several_values(arguments), standalone_mode=False, prog_name="fourfold")
     except FourfoldError as error:
         _say(str(error))
@@ -71,9 +91,8 @@ def run(arguments: list[str]) -> int:
         if message:  # empty when a bare command has just printed its help
             _say(f"{message} (see `fourfold --help`)")
         return 2
-    except (typer.Abort, KeyboardInterrupt):
-        _say("interrupted; finished outputs are kept, the same command continues")
-        return 130
+    except typer.Abort:
+        return _INTERRUPTED
     return result if isinstance(result, int) else 0
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
+from fourfold.cli.lines import json_line, one_line
 from fourfold.cli.upscale_video import is_video, upscale_videos, video_settings
 from fourfold.cli.watch import Watch
 from fourfold.errors import UsageError
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def upscale(
     inputs: list[str] = typer.Argument(
-        None, metavar="INPUT...", help="Pictures, folders or globs; - reads standard input."
+        None,
+        metavar="INPUT...",
+        help="Pictures, films, folders or globs; - reads a picture from standard input.",
     ),
     also: list[str] = typer.Option([], "-i", "--input", help="The same as INPUT."),
     out: str | None = typer.Option(
@@ -93,6 +95,8 @@ def upscale(
     names = [*(inputs or []), *also]
     if not names:
         raise UsageError("upscale: want at least one INPUT, got none")
+    if not all(names):
+        raise UsageError("upscale: want the name of an INPUT, got an empty one")
     settings = OutputSettings(
         size=TargetSize.parse(scale, fit),
         ext=ext.lower().lstrip("."),
@@ -106,6 +110,9 @@ def upscale(
     )
     leave_out = None if out in (None, STDIO) else Path(out)
     everything = find_inputs(names, recursive=recursive, leave_out=leave_out)
+    _check_output(out, ext, several=len(everything) > 1 or not all(i.named for i in everything))
+    if not everything:
+        print(one_line(f"fourfold: note: {' '.join(names)}: no picture or film"), file=sys.stderr)
     videos = [item for item in everything if is_video(item)]
     found = [item for item in everything if not is_video(item) and not dry_run]
     if out == STDIO and (len(everything) != 1 or as_json):
@@ -115,7 +122,7 @@ def upscale(
         backend=backend,
         device=device,
         precision=precision,
-        tile=_parse_tile(tile),
+        tile=tile,
         texture=texture,
         tta=tta,
         consistency=consistency,
@@ -137,6 +144,22 @@ def upscale(
     return 1 if failures else 0
 
 
+def _check_output(out: str | None, ext: str, *, several: bool) -> None:
+    """`UsageError` for a file name as the place of several results, or against --ext."""
+    from fourfold.io.formats import format_of_suffix, has_picture_suffix
+    from fourfold.io.paths import STDIO, is_folder
+    from fourfold.io.video.probe import VIDEO_SUFFIXES
+
+    if out in (None, STDIO) or is_folder(Path(out)):
+        return
+    path = Path(out)
+    if several and (has_picture_suffix(path) or path.suffix.lower() in VIDEO_SUFFIXES):
+        raise UsageError(f"-o {out}: want a folder for several inputs, got the name of a file")
+    form = format_of_suffix(path)
+    if form is not None and ext not in ("auto", form.name):
+        raise UsageError(f"-o {out} is written as {form.name}; leave --ext {ext} out")
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
     """SIGTERM ends the work as Ctrl-C does, with nothing left behind."""
@@ -151,27 +174,19 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _parse_tile(text: str) -> int | Literal["auto"]:
-    if text in ("auto", "0"):  # Real-ESRGAN's 0 means no tiling of one's own
-        return "auto"
-    if not text.isdecimal():
-        raise UsageError(f"--tile: want a number of input pixels or auto, got {text!r}")
-    return int(text)
-
-
 def _report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
     """Results on stdout, as JSON when asked; what was skipped or not kept on stderr."""
     if as_json:
-        print(json.dumps(outcome.as_dict(), ensure_ascii=False), flush=True)
+        print(json_line(outcome.as_dict()), flush=True)
     elif outcome.status == "skipped":
-        print(_line(f"{outcome.output} {outcome.reason}"), file=sys.stderr)
+        print(one_line(f"{outcome.output} {outcome.reason}"), file=sys.stderr)
     elif outcome.status == "done" and not quiet:
         size = f"{outcome.width}x{outcome.height}"
         pages = f"  {outcome.pages} pages" if outcome.pages > 1 else ""
         rate = f"{outcome.seconds:.1f} s  {outcome.megapixels_per_second:.2f} MP/s"
-        print(_line(f"{outcome.output}  {size}{pages}  {rate}"), flush=True)
+        print(one_line(f"{outcome.output}  {size}{pages}  {rate}"), flush=True)
     for note in outcome.notes:
-        print(_line(f"fourfold: note: {outcome.input}: {note}"), file=sys.stderr)
+        print(one_line(f"fourfold: note: {outcome.input}: {note}"), file=sys.stderr)
 
 
 def _list_failures(failures: list[str], *, total: int) -> None:
@@ -179,10 +194,4 @@ def _list_failures(failures: list[str], *, total: int) -> None:
     if len(failures) > 1:
         print(f"fourfold: {len(failures)} of {total} failed:", file=sys.stderr)
     for reason in failures:
-        print(_line(f"fourfold: {reason}"), file=sys.stderr)
-
-
-def _line(text: str) -> str:
-    """One line for any file name: line breaks, and bytes that are no text, shown as escapes."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+        print(one_line(f"fourfold: {reason}"), file=sys.stderr)

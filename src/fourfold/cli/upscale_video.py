@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from fourfold.cli.lines import json_line, one_line
 from fourfold.errors import FourfoldError, UsageError
 
 if TYPE_CHECKING:
@@ -173,13 +173,13 @@ def _estimated(found: Found, estimate: Estimate) -> dict[str, Any]:
 def _say(outcome: dict[str, Any], *, as_json: bool) -> None:
     """Notes on stderr; results on stdout, as JSON when asked."""
     for note in outcome.get("notes", []):
-        print(f"{outcome['input']}: {note}", file=sys.stderr)
+        print(one_line(f"fourfold: note: {outcome['input']}: {note}"), file=sys.stderr)
     status = outcome["status"]
     if as_json:
-        print(json.dumps(outcome, ensure_ascii=False), flush=True)
+        print(json_line(outcome), flush=True)
         return
     if status == "skipped":
-        print(f"{outcome['output']} {outcome['reason']}", file=sys.stderr)
+        print(one_line(f"{outcome['output']} {outcome['reason']}"), file=sys.stderr)
         return
     if "width" not in outcome:
         return

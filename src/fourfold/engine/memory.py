@@ -45,6 +45,18 @@ def parse_memory(text: str | int) -> int:
     return size
 
 
+def parse_tile(value: int | str) -> int | None:
+    """Side of a tile in LR pixels; None, to be planned, for `auto` and Real-ESRGAN's 0.
+
+    >>> parse_tile("256"), parse_tile("auto"), parse_tile(0)
+    (256, None, None)
+    """
+    text = str(value)
+    if text not in ("auto", "0") and (not text.isdecimal() or isinstance(value, bool)):
+        raise UsageError(f"--tile: want a number of LR pixels or auto, got {value!r}")
+    return None if text in ("auto", "0") else int(text)
+
+
 def plan_tile(network: Network, framed: Box, region: Box, *, halo: int, budget: int) -> int:
     """Side of the largest tile that should keep the process under `budget` bytes.
 
@@ -67,4 +79,4 @@ def plan_tile(network: Network, framed: Box, region: Box, *, halo: int, budget: 
     return tile
 
 
-__all__ = ["parse_memory", "plan_tile"]
+__all__ = ["parse_memory", "parse_tile", "plan_tile"]

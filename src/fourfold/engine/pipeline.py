@@ -349,6 +349,10 @@ def _failed(name: str, error: Exception) -> Outcome:
         reason = f"{name}: out of memory; try a smaller --max-memory"
     elif isinstance(error, InterruptedError):
         reason = f"{name}: stopped before its end"  # asked for; nobody reads this outcome
+    elif isinstance(error, OSError):
+        reason = f"{name}: {error.strerror or error}"
+        if error.filename and str(error.filename) != name:
+            reason = f"{name}: {error.filename!s}: {error.strerror or error}"
     else:
         logger.error("%s", name, exc_info=error)
         reason = f"{name}: {type(error).__name__}: {error} (a bug: please report it)"

@@ -11,16 +11,16 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
 from fourfold.engine.backend import Backend, Tensor4
-from fourfold.engine.memory import parse_memory, plan_tile
+from fourfold.engine.memory import parse_memory, parse_tile, plan_tile
 from fourfold.engine.network import Network, Stage, load_network
 from fourfold.engine.select import Choice, choose, open_backend
 from fourfold.engine.tiles import Box, extent, plan_tiles
-from fourfold.errors import BackendError, BackendOutOfMemory, UsageError
+from fourfold.errors import BackendError, BackendOutOfMemory
 from fourfold.imaging.alpha import FILL_HALO, extend_colour, keep_plateaus
 from fourfold.imaging.arrays import AnyImage, Image, check_picture, from_float, to_float
 from fourfold.imaging.color import is_neutral, luma
@@ -57,7 +57,7 @@ class Upscaler:
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         tile: side of the part of the LR picture that is kept from each window, or `auto`: as large
-            as `max_memory` allows. The halo around it is computed from the network.
+            as `max_memory` allows (0 is the same). The halo around it is computed from the network.
         texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; bundled models only.
         tta: average the 8 flips and quarter turns; 8 times the work.
         consistency: one back-projection step, so that the result downscaled equals the input, and
@@ -74,14 +74,12 @@ class Upscaler:
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
-        tile: int | Literal["auto"] = "auto",
+        tile: int | str = "auto",
         texture: float | None = None,
         tta: bool = False,
         consistency: bool = True,
         max_memory: str | int = "1GB",
     ) -> None:
-        if tile != "auto" and (not isinstance(tile, int) or tile < 1):
-            raise UsageError(f"--tile: want a number of LR pixels or auto, got {tile!r}")
         self.network: Network = load_network(model, texture=texture)
         self.choice: Choice = choose(
             backend=backend,
@@ -91,7 +89,7 @@ class Upscaler:
         )
         self.scale = self.network.scale
         self.tta, self.consistency = tta, consistency
-        self._tile, self.max_memory = tile, parse_memory(max_memory)
+        self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
         self._opened: dict[tuple[int, str], Backend] = {}
         self._lock = threading.Lock()
 
@@ -142,7 +140,7 @@ class Upscaler:
         framed = Box(0, height + 2 * border, 0, width + 2 * border)
         picture = Box(border, border + height, border, border + width)
         tile = self._tile
-        if tile == "auto":
+        if tile is None:
             tile = plan_tile(self.network, framed, picture, halo=halo, budget=self.max_memory)
         for kept, window in plan_tiles(
             framed.bottom, framed.right, tile=tile, halo=halo, region=picture

@@ -216,6 +216,7 @@ def regular_file(path: Path) -> BinaryIO:
             hint = "a link that leads nowhere" if path.is_symlink() else "no such file"
             raise InputError(f"{path}: {hint}")
         if path.is_dir():
+            os.scandir(path).close()
             raise InputError(f"{path}: is a folder, want a picture")
         if not path.is_file():
             raise InputError(f"{path}: is a pipe or device; want a regular file (or - for stdin)")

@@ -56,6 +56,11 @@ class Found:
     """Given by its own name, not found in a folder or by a glob."""
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; False, not an error, for names that may not be looked at."""
+    return os.path.isdir(path)  # noqa: PTH112  Path.is_dir raises PermissionError
+
+
 def find_inputs(
     texts: Iterable[str], *, recursive: bool = False, leave_out: Path | None = None
 ) -> list[Found]:
@@ -70,13 +75,13 @@ def find_inputs(
     found: dict[Path, Found] = {}
     for text in texts:
         path = Path(text)
-        if text != STDIO and path.is_dir():
+        if text != STDIO and is_folder(path):
             inside = _files_below(path, recursive, leave_out)
             matches = [Found(p, p.relative_to(path), named=False) for p in inside]
         elif text != STDIO and glob.has_magic(text) and not os.path.lexists(path):
             names = sorted(glob.glob(text, recursive=True))
             matches = [Found(Path(n), Path(Path(n).name), named=False) for n in names]
-            matches = [item for item in matches if item.path.is_file()]
+            matches = [item for item in matches if not is_folder(item.path)]
             if not matches:
                 raise InputError(f"{text}: no file matches")
         else:
@@ -96,13 +101,15 @@ def _identity(path: Path) -> Path:
 
 def _files_below(folder: Path, recursive: bool, leave_out: Path | None) -> Iterator[Path]:
     unwanted = None if leave_out is None else leave_out.absolute()
-    for root, folders, files in os.walk(folder):
+    closed: list[Path] = []  # folders that may not be read are named as inputs that fail
+    for root, folders, files in os.walk(folder, onerror=lambda e: closed.append(Path(e.filename))):
         kept = sorted(f for f in folders if not f.startswith(".")) if recursive else []
         folders[:] = [f for f in kept if (Path(root) / f).absolute() != unwanted]
         for name in sorted(files):
             path = Path(root) / name
             if not name.startswith(".") and _is_wanted(path):
                 yield path
+    yield from closed
 
 
 def _is_wanted(path: Path) -> bool:
@@ -110,4 +117,4 @@ def _is_wanted(path: Path) -> bool:
     return is_film or has_picture_suffix(path) or looks_like_picture(path)
 
 
-__all__ = ["STDIO", "Found", "atomic_path", "find_inputs"]
+__all__ = ["STDIO", "Found", "atomic_path", "find_inputs", "is_folder"]

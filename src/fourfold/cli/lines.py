@@ -1,0 +1,25 @@
+"""One line of text or JSON for any file name, also one that is no text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def json_line(value: Any) -> str:
+    """JSON on one line, in UTF-8 where it can be: names that are no UTF-8 become escapes."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of a file name, which Python keeps as lone surrogates
+        text = json.dumps(value)
+    return text
+
+
+def one_line(text: str) -> str:
+    """Line breaks, and bytes that are no text, shown as escapes."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+__all__ = ["json_line", "one_line"]
