@@ -122,6 +122,15 @@ def test_hidden_colours_do_not_bleed_and_plateaus_stay_exact() -> None:
     assert (first[:, 84:, 3] == 255).all()
 
 
+def test_half_transparent_fields_get_no_texture() -> None:
+    image = np.full((30, 40, 4), 90, np.uint8)
+    image[..., 3] = 128
+    image[:, 30:, 3] = 17
+    alpha = WHOLE.upscale(image)[..., 3]
+    assert (alpha[:, :112] == 128).all()
+    assert (alpha[:, 128:] == 17).all()
+
+
 def test_the_same_object_serves_many_threads() -> None:
     images = [picture((20, 20, 3), seed) for seed in range(8)]
     expected = [WHOLE.upscale(image) for image in images]

@@ -172,7 +172,7 @@ class Upscaler:
         near = kept.grow(1, inside=extent(alpha).common(picture))
         around = alpha[near.rows, near.columns]
         first = around[0, 0]
-        if first in (0, 1) and (around == first).all():
+        if (around == first).all():
             return np.full((kept.height * self.scale, kept.width * self.scale), first, np.float32)
         alpha_sr = keep_plateaus(self._colour(alpha[..., None], near, picture)[..., 0], around)
         crop = kept.within(near).scaled(self.scale)
