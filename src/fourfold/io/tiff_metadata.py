@@ -133,15 +133,14 @@ def _append(file: BinaryIO, exif: bytes, iptc: bytes) -> None:
     layout, first = read_header(file)
     entries, following = read_table(file, layout, first)
     added = _from_block(exif, layout)
-    # libvips puts the Photoshop block where bare IPTC belongs.
-    boxed = iptc.startswith(_PHOTOSHOP)
-    stay = [entry for entry in entries if not (boxed and entry.tag == _IPTC)]
+    # libvips 8.18 writes a quarter of the bytes, and the Photoshop block where bare IPTC belongs.
+    stay = [entry for entry in entries if entry.tag != _IPTC]
     own = {entry.tag for entry in stay}
     main = [value for value in added.get(MAIN, ()) if value.tag not in own]
-    bare = _bare_iptc(iptc) if boxed else None
+    bare = _bare_iptc(iptc)
     if bare:
         main.append(Value(_IPTC, _UNDEFINED, len(bare), bare))
-    if own & {EXIF, GPS} or not (added or boxed):
+    if own & {EXIF, GPS} or not (added or iptc):
         return
     end = file.seek(0, os.SEEK_END)
     start = end + end % 2
@@ -202,7 +201,9 @@ def _telling(key: int, table: list[Entry]) -> Iterator[Entry]:
 
 
 def _bare_iptc(block: bytes) -> bytes | None:
-    """The IPTC inside a Photoshop block; None without."""
+    """The IPTC inside a Photoshop block, or what is bare already; None without."""
+    if block.startswith(_IPTC_START):
+        return block
     place = len(_PHOTOSHOP)
     while block[place : place + 4] == _RESOURCE and place + 12 <= len(block):
         (number,) = struct.unpack_from(">H", block, place + 4)
