@@ -140,7 +140,7 @@ def _append(file: BinaryIO, exif: bytes, iptc: bytes) -> None:
     bare = _bare_iptc(iptc)
     if bare:
         main.append(Value(_IPTC, _UNDEFINED, len(bare), bare))
-    if own & {EXIF, GPS} or not (added or iptc):
+    if own & {EXIF, GPS} or not (added or iptc):  # a libvips that writes them itself, or nothing
         return
     end = file.seek(0, os.SEEK_END)
     start = end + end % 2
