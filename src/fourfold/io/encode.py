@@ -16,6 +16,7 @@ from fourfold.io.exif import enlarged_exif
 from fourfold.io.formats import Format
 from fourfold.io.source import Source
 from fourfold.io.store import PixelStore
+from fourfold.io.tiff_metadata import add_metadata
 from fourfold.io.vips import reason, stoppable, vips
 
 _OWN_FIELDS: Final = re.compile(
@@ -187,6 +188,7 @@ def _save_tiff(image: Any, name: bytes, _quality: int | None, _notes: list[str])
     if image.get_typeof("page-height"):
         options["page_height"] = image.get("page-height")
     image.tiffsave(name, **options)
+    add_metadata(image, name)
 
 
 def _save_avif(image: Any, name: bytes, quality: int | None, _notes: list[str]) -> None:

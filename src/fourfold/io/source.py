@@ -15,6 +15,7 @@ from fourfold.imaging.turns import Turn
 from fourfold.io.colour import ColourPlan, plan_colour
 from fourfold.io.decoders import Decoder, find_decoder, regular_file
 from fourfold.io.tiff import only_first_is_full
+from fourfold.io.tiff_metadata import with_metadata
 from fourfold.io.vips import reason, vips
 
 LOADERS: Final[Mapping[str, str]] = {
@@ -142,6 +143,8 @@ def _describe(path: Path, file: BinaryIO, content: bytes | None, page: int | Non
     pages, sheets = (1, 1) if page is not None else _count_pages(path, image, form, content)
     if pages == sheets == 1 and page is None and _declared(image) > 1:
         notes = (*notes, f"{_declared(image) - 1} smaller or hidden pictures in it are left out")
+    if form == "tiff" and not page:
+        image = with_metadata(image, file)
     source = _from_vips(path, image, form, notes)
     return replace(source, content=content, pages=pages, sheets=sheets, page=page or 0)
 
