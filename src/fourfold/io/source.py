@@ -13,6 +13,7 @@ import numpy as np
 from fourfold.errors import InputError
 from fourfold.imaging.turns import Turn
 from fourfold.io.colour import ColourPlan, plan_colour
+from fourfold.io.damage import tiles_end_early
 from fourfold.io.decoders import Decoder, find_decoder, regular_file
 from fourfold.io.tiff import only_first_is_full
 from fourfold.io.vips import reason, vips
@@ -139,6 +140,7 @@ def _describe(path: Path, file: BinaryIO, content: bytes | None, page: int | Non
         raise InputError(f"{path}: not a picture ({loader} is not accepted)")
     notes = _head_notes(file, LOADERS[loader])
     form = LOADERS[loader]
+    _refuse_damage(path, file, form)
     pages, sheets = (1, 1) if page is not None else _count_pages(path, image, form, content)
     if pages == sheets == 1 and page is None and _declared(image) > 1:
         notes = (*notes, f"{_declared(image) - 1} smaller or hidden pictures in it are left out")
@@ -176,7 +178,7 @@ def open_image(path: Path, content: bytes | None, **options: Any) -> Any:
 
     The file is given by descriptor, since libvips would take brackets in a name for options.
     """
-    options = {"access": "sequential", "fail_on": "truncated", **options}
+    options = {"access": "sequential", "fail_on": "error", **options}
     if content is not None:
         return vips().Image.new_from_buffer(content, "", **options)
     with regular_file(path) as file:
@@ -201,6 +203,11 @@ def _refuse_drawings(path: Path, file: BinaryIO) -> None:
             f"{path}: a vector drawing (SVG, PDF) has no pixels to enlarge; render it at the size "
             "you want"
         )
+
+
+def _refuse_damage(path: Path, file: BinaryIO, form: str) -> None:
+    if form == "tiff" and tiles_end_early(file):
+        raise InputError(f"{path}: not a readable picture (its data ends early)")
 
 
 def _head_notes(file: BinaryIO, form: str) -> tuple[str, ...]:
@@ -308,11 +315,28 @@ def source_image(source: Source) -> Iterator[Any]:
             kind = {"b-w": "grey16", "srgb": "rgb16"}[kind]
         yield image.copy(interpretation=kind)
         return
-    options = {"n": source.pages} if source.pages > 1 else {}
+    options: dict[str, Any] = {"n": source.pages} if source.pages > 1 else {}
     if source.page:
         options["page"] = source.page
     with _errors_name(source):
+        if source.format == "tiff" and source.header.get_typeof("tile-width"):
+            options = {**options, "fail_on": _tiles_fail_on(source, options)}
         yield open_image(source.path, source.content, **options)
+
+
+def _tiles_fail_on(source: Source, options: Mapping[str, Any]) -> str:
+    """libvips leaves broken tiles black unless warnings count, but a header may have harmless ones.
+
+    Those come without a message and with the first pixel.
+    """
+    try:
+        first = open_image(source.path, source.content, **{**options, "fail_on": "warning"})
+        first.crop(0, 0, 1, 1).avg()
+    except vips().Error as error:
+        if "tiff2vips" in str(error):
+            raise
+        return "error"
+    return "warning"
 
 
 @contextmanager

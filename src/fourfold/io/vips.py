@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,17 @@ def reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines or lines[-1].startswith("unable to"):
         return "its data is damaged or ends early"
+    for pattern, plain in _PLAIN:
+        if found := re.search(pattern, lines[-1]):
+            return found.expand(plain)
     return lines[-1]
+
+
+_PLAIN: Final = (
+    (r"(\w+) compression support is not configured", r"\1 compression is not supported here"),
+    (r"Read error at .* got \d+ bytes, expected|Not enough data at", "its data ends early"),
+)
+"""Messages of libvips that say little to people, and what they mean."""
 
 
 def rows_of(image: Any, *, strip_bytes: int = 4_000_000) -> Iterator[tuple[int, bytes]]:

@@ -1,0 +1,77 @@
+"""Damage decoders pass over: they fill what is missing with black, or leave out frames."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+_TILE_OFFSETS: Final = 324
+_TILE_SIZES: Final = 325
+_MAX_PAGES: Final = 10_000
+_FORMS: Final = {3: "H", 4: "I", 16: "Q"}
+"""TIFF's types that hold a place in the file: SHORT, LONG, LONG8."""
+
+
+def tiles_end_early(file: BinaryIO) -> bool:
+    """Whether a tile of a TIFF lies beyond the end of the file; False for a table that is broken.
+
+    libvips stops at a missing strip; a missing tile it leaves black.
+    """
+    size = file.seek(0, 2)
+    try:
+        for tags, order in _directories(file):
+            offsets = _numbers(file, order, tags.get(_TILE_OFFSETS), size)
+            sizes = _numbers(file, order, tags.get(_TILE_SIZES), size)
+            if any(a + b > size for a, b in zip(offsets, sizes, strict=False)):
+                return True
+    except (struct.error, KeyError):
+        return False
+    finally:
+        file.seek(0)
+    return False
+
+
+_Entry = tuple[int, int, bytes]
+"""Type, count, and the value or its place."""
+
+
+def _directories(file: BinaryIO) -> Iterator[tuple[dict[int, _Entry], str]]:
+    """(tags, byte order) of each page; classic TIFF and BigTIFF."""
+    file.seek(0)
+    head = file.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = struct.unpack_from(order + "H", head, 2)[0] == 43
+    count_form, entry, pointer = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
+    (offset,) = struct.unpack_from(order + pointer, head, 8 if big else 4)
+    seen = set[int]()
+    while offset and offset not in seen and len(seen) < _MAX_PAGES:
+        seen.add(offset)
+        file.seek(offset)
+        (count,) = struct.unpack(order + count_form, file.read(struct.calcsize(order + count_form)))
+        table = file.read(min(count, 65535) * struct.calcsize(order + entry))
+        tags = {
+            tag: (kind, number, value)
+            for tag, kind, number, value in struct.iter_unpack(order + entry, table)
+        }
+        (offset,) = struct.unpack(order + pointer, file.read(struct.calcsize(order + pointer)))
+        yield tags, order
+
+
+def _numbers(file: BinaryIO, order: str, entry: _Entry | None, size: int) -> tuple[int, ...]:
+    if entry is None:
+        return ()
+    kind, count, value = entry
+    length = struct.calcsize(order + _FORMS[kind]) * count
+    if length > len(value):
+        (place,) = struct.unpack(order + ("Q" if len(value) == 8 else "I"), value)
+        if place + length > size:
+            raise struct.error("the table itself is missing")
+        position = file.tell()
+        file.seek(place)
+        value = file.read(length)
+        file.seek(position)
+    return struct.unpack_from(f"{order}{count}{_FORMS[kind]}", value)
+
+
+__all__ = ["tiles_end_early"]
