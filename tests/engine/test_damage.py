@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,24 @@ def test_a_missing_tiff_compression_is_named(tmp_path: Path, number: int, name: 
     data = data[: entry + 8] + number.to_bytes(2, "little") + data[entry + 10 :]
     (tmp_path / "a.tif").write_bytes(data)
     assert f"{name} compression is not supported" in refusal(tmp_path / "a.tif", tmp_path / "out")
+
+
+def animation() -> bytes:
+    frames = [PillowImage.fromarray(PIXELS[i : i + 20]) for i in (0, 20, 40)]
+    file = io.BytesIO()
+    frames[0].save(file, "gif", save_all=True, append_images=frames[1:], duration=80)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_a_cut_animation_is_refused(tmp_path: Path, share: float) -> None:
+    whole = animation()
+    (tmp_path / "a.gif").write_bytes(whole[: int(len(whole) * share)])
+    assert "ends early" in refusal(tmp_path / "a.gif", tmp_path / "out")
+
+
+@pytest.mark.parametrize("end", [b"", b";\0\0\0", b"\0\0"])
+def test_an_animation_with_an_odd_end_is_whole(tmp_path: Path, end: bytes) -> None:
+    (tmp_path / "a.gif").write_bytes(animation().removesuffix(b";") + end)
+    outcome, _ = enlarged(tmp_path / "a.gif", tmp_path / "out")
+    assert outcome.pages == 3

@@ -74,4 +74,46 @@ def _numbers(file: BinaryIO, order: str, entry: _Entry | None, size: int) -> tup
     return struct.unpack_from(f"{order}{count}{_FORMS[kind]}", value)
 
 
-__all__ = ["tiles_end_early"]
+_GIF_EXTENSION, _GIF_FRAME, _GIF_CONTROL, _GIF_END = 0x21, 0x2C, 0xF9, 0x3B
+
+
+def frames_end_early(file: BinaryIO) -> bool:
+    """Whether a GIF ends within a block, or after the timing of a frame that is not there.
+
+    libvips leaves out the frame. A file that only lacks its last byte, the trailer, is whole.
+    """
+    file.seek(0)
+    announced = False
+    try:
+        _skip_colours(file, _exactly(file, 13)[10])
+        while (mark := file.read(1)) and mark[0] != _GIF_END:
+            if mark[0] == _GIF_EXTENSION:
+                announced = _exactly(file, 1)[0] == _GIF_CONTROL or announced
+            elif mark[0] == _GIF_FRAME:
+                _skip_colours(file, _exactly(file, 9)[8])
+                _exactly(file, 1)
+                announced = False
+            else:
+                return False  # padding, or damage the decoder tells
+            while length := _exactly(file, 1)[0]:
+                _exactly(file, length)
+    except EOFError:
+        return True
+    finally:
+        file.seek(0)
+    return announced and not mark
+
+
+def _skip_colours(file: BinaryIO, flags: int) -> None:
+    if flags & 0x80:
+        _exactly(file, 3 << (flags & 7) + 1)
+
+
+def _exactly(file: BinaryIO, count: int) -> bytes:
+    data = file.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data
+
+
+__all__ = ["frames_end_early", "tiles_end_early"]

@@ -13,7 +13,7 @@ import numpy as np
 from fourfold.errors import InputError
 from fourfold.imaging.turns import Turn
 from fourfold.io.colour import ColourPlan, plan_colour
-from fourfold.io.damage import tiles_end_early
+from fourfold.io.damage import frames_end_early, tiles_end_early
 from fourfold.io.decoders import Decoder, find_decoder, regular_file
 from fourfold.io.tiff import only_first_is_full
 from fourfold.io.vips import reason, vips
@@ -206,7 +206,8 @@ def _refuse_drawings(path: Path, file: BinaryIO) -> None:
 
 
 def _refuse_damage(path: Path, file: BinaryIO, form: str) -> None:
-    if form == "tiff" and tiles_end_early(file):
+    check = {"tiff": tiles_end_early, "gif": frames_end_early}.get(form)
+    if check is not None and check(file):
         raise InputError(f"{path}: not a readable picture (its data ends early)")
 
 
