@@ -294,7 +294,7 @@ def test_avif_keeps_its_depth(tmp_path: Path, bits: int) -> None:
 
 @pytest.mark.parametrize(
     ("ext", "note"),
-    [("jpg", "8: jpg"), ("webp", "8: webp"), ("png", None), ("tiff", None), ("avif", None)],
+    [("jpg", "8: jpg"), ("webp", "8: webp"), ("png", None), ("tiff", None), ("avif", "12 bits")],
 )
 def test_what_a_format_cannot_hold_is_said(tmp_path: Path, ext: str, note: str | None) -> None:
     image(NUMBERS16[..., :3], "rgb16").pngsave(str(tmp_path / "a.png"))

@@ -20,7 +20,7 @@ def tiles_end_early(file: BinaryIO) -> bool:
     """
     size = file.seek(0, 2)
     try:
-        for tags, order in _directories(file):
+        for tags, order in directories(file):
             offsets = _numbers(file, order, tags.get(_TILE_OFFSETS), size)
             sizes = _numbers(file, order, tags.get(_TILE_SIZES), size)
             if any(a + b > size for a, b in zip(offsets, sizes, strict=False)):
@@ -36,7 +36,7 @@ _Entry = tuple[int, int, bytes]
 """Type, count, and the value or its place."""
 
 
-def _directories(file: BinaryIO) -> Iterator[tuple[dict[int, _Entry], str]]:
+def directories(file: BinaryIO) -> Iterator[tuple[dict[int, _Entry], str]]:
     """(tags, byte order) of each page; classic TIFF and BigTIFF."""
     file.seek(0)
     head = file.read(16)
@@ -116,4 +116,4 @@ def _exactly(file: BinaryIO, count: int) -> bytes:
     return data
 
 
-__all__ = ["frames_end_early", "tiles_end_early"]
+__all__ = ["directories", "frames_end_early", "tiles_end_early"]

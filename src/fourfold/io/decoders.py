@@ -35,6 +35,7 @@ class Decoder:
     xmp: bytes | None = None
     dpi: float | None = None
     cmyk: bool = False
+    notes: tuple[str, ...] = ()
 
 
 _PLUGINS: Final[Mapping[str, tuple[str, str]]] = {
@@ -180,6 +181,7 @@ def _heif(file: BinaryIO, path: Path) -> Decoder:
         content = pi_heif.open_heif(file, convert_hdr_to_8bit=False)
     except Exception as error:
         raise _broken(path, "heic", error) from error
+    others = len(content) - 1
     mode, _, deep = content.mode.partition(";")
     info = content.info
     if mode not in _CHANNELS:
@@ -203,6 +205,7 @@ def _heif(file: BinaryIO, path: Path) -> Decoder:
         icc=info.get("icc_profile"),
         exif=info.get("exif"),
         xmp=info.get("xmp"),
+        notes=(f"{others} more pictures in it are left out",) if others else (),
     )
 
 

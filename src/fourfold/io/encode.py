@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,15 @@ thumbnail of EXIF (IFD 1) shows the small picture and would be stale."""
 
 _NO_RESOLUTION: Final = 72 / 25.4
 """What libvips reports for PNG and JPEG without one, in pixels per mm."""
+
+_NO_IPTC: Final = {"iptc-data": "IPTC"}
+_NOT_HELD: Final[Mapping[str, Mapping[str, str]]] = {
+    "png": _NO_IPTC,
+    "webp": _NO_IPTC,
+    "avif": _NO_IPTC,
+    "gif": {**_NO_IPTC, "exif-data": "EXIF", "xmp-data": "XMP", "icc-profile-data": "ICC profile"},
+}
+"""Fields that are lost, as people call them."""
 
 _BIG_TIFF: Final = 3_500_000_000
 _GAIN_MAP_SIDE: Final = 8192
@@ -70,15 +79,28 @@ def encode(
         white = [float(2 ** (16 if image.format == "ushort" else 8) - 1)] * (image.bands - 1)
         image = image.flatten(background=white)
         notes.append(f"{form.name} has no transparency; shown on white")
+    notes += _left_out(source, form)
     image = _with_fields(image, result, source, form)
+    exact = source.lossless and form.name == source.format
     try:
         with stoppable(image, stop):
-            SAVERS[form.name](image, os.fsencode(part), quality or form.quality, notes)
+            SAVERS[form.name](
+                image, os.fsencode(part), quality or (None if exact else form.quality), notes
+            )
     except vips().Error as error:
         if stop is not None and stop.is_set():
             raise InterruptedError from error
         raise OutputError(f"cannot write {form.name} ({reason(error)})") from error
     return tuple(notes)
+
+
+def _left_out(source: Source, form: Format) -> Iterator[str]:
+    """What the header holds and `form` does not."""
+    for name, called in _NOT_HELD.get(form.name, {}).items():
+        if source.header.get_typeof(name):
+            yield f"{form.name} holds no {called}"
+    if form.name == "tiff" and source.pages > 1 and source.header.get_typeof("delay"):
+        yield "tiff holds no timing of frames"
 
 
 def _own_colours(result: Result, source: Source) -> Any:
@@ -102,8 +124,10 @@ def _own_depth(image: Any, result: Result, source: Source, form: Format, notes: 
     wide = source.depth > 8 and 16 in form.depths
     if source.depth > 8 and not wide:
         notes.append(f"{source.depth} bits per channel became 8: {form.name} holds no more")
-    elif source.depth == 32:
-        notes.append(f"numbers became 16 bits: {form.name} holds no more")
+    elif source.depth == 32 or (form.name == "avif" and _bits(source) > 12):
+        notes.append(
+            f"numbers became {12 if form.name == 'avif' else 16} bits: {form.name} holds no more"
+        )
     target, peak = ("ushort", 65535) if wide else ("uchar", 255)
     have = {"uchar": 255, "ushort": 65535, "float": 1}[image.format]
     if image.format != target:
@@ -112,6 +136,11 @@ def _own_depth(image: Any, result: Result, source: Source, form: Format, notes: 
         kind = ("grey16", "rgb16") if wide else ("b-w", "srgb")
         image = image.copy(interpretation=kind[not grey])
     return image
+
+
+def _bits(source: Source) -> int:
+    named = source.header.get_typeof("bits-per-sample")
+    return int(source.header.get("bits-per-sample")) if named else source.depth
 
 
 def _with_fields(image: Any, result: Result, source: Source, form: Format) -> Any:
@@ -131,7 +160,7 @@ def _with_fields(image: Any, result: Result, source: Source, form: Format) -> An
     if header.get_typeof(name):
         ratio = header.get(name)
         image.set_type(header.get_typeof(name), name, type(ratio)(ratio * result.factor))
-    if source.colour.how in ("srgb_icc", "space"):
+    if not source.colour.keeps_profile:
         image.remove("icc-profile-data")
     if header.get_typeof("orientation"):
         image.set_type(vips().GValue.gint_type, "orientation", 1)
@@ -171,7 +200,10 @@ def _save_jpg(image: Any, name: bytes, quality: int | None, notes: list[str]) ->
 
 
 def _save_webp(image: Any, name: bytes, quality: int | None, _notes: list[str]) -> None:
-    image.webpsave(name, Q=quality, alpha_q=100)
+    if quality is None:
+        image.webpsave(name, lossless=True, effort=2)
+    else:
+        image.webpsave(name, Q=quality, alpha_q=100)
 
 
 def _save_tiff(image: Any, name: bytes, _quality: int | None, _notes: list[str]) -> None:
