@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import InputError
+from fourfold.io.vips import vips
 
 Array = npt.NDArray[Any]
 
@@ -84,6 +85,8 @@ def find_decoder(file: BinaryIO, *, path: Path) -> Decoder | None:
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         return _heif(file, path)
     kind = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
+    if kind is None and head.startswith((b"II*\0", b"MM\0*")):
+        return _lab_tiff(file, path)
     if kind is None and path.suffix.lower() == ".tga":
         kind = "tga"  # the one format without a mark of its own
     if kind is None:
@@ -117,7 +120,6 @@ def _pillow(file: BinaryIO, path: Path, kind: str) -> Decoder:
             pixels = pixels.astype(np.uint16)
         return pixels.reshape(*pixels.shape[:2], _CHANNELS[mode])
 
-    dpi = image.info.get("dpi")
     return Decoder(
         name=kind,
         width=image.size[0],
@@ -127,9 +129,51 @@ def _pillow(file: BinaryIO, path: Path, kind: str) -> Decoder:
         depth=16 if mode == "I;16" else 8,
         decode=decode,
         icc=image.info.get("icc_profile"),
-        dpi=float(dpi[0]) if dpi and float(dpi[0]) > 1 else None,
+        dpi=_dpi(image),
         cmyk=mode == "CMYK",
     )
+
+
+def _lab_tiff(file: BinaryIO, path: Path) -> Decoder | None:
+    """CIELAB with 8 bits per channel, which libvips writes but cannot read; None for other TIFFs."""
+    try:
+        image = importlib.import_module("PIL.TiffImagePlugin").TiffImageFile(file)
+        others = image.n_frames - 1
+    except Exception:  # libvips has refused it already, and says why
+        return None
+    if image.mode != "LAB":
+        return None
+
+    def decode() -> Array:
+        try:
+            stored = np.asarray(image)
+        except Exception as error:
+            raise _broken(path, "tiff", error) from error
+        lightness = stored[..., :1].astype(np.float32) * np.float32(100 / 255)
+        lab = np.concatenate([lightness, stored[..., 1:].view(np.int8)], axis=2)
+        held = vips().Image.new_from_array(np.ascontiguousarray(lab, np.float32))
+        pixels: Array = held.copy(interpretation="lab").colourspace("srgb").numpy()
+        return pixels
+
+    notes = ["CIELAB is written as sRGB"]
+    if others:
+        notes.append(f"{others} more pages in it are left out")
+    return Decoder(
+        name="tiff",
+        width=image.size[0],
+        height=image.size[1],
+        channels=3,
+        alpha=False,
+        depth=8,
+        decode=decode,
+        dpi=_dpi(image),
+        notes=tuple(notes),
+    )
+
+
+def _dpi(image: Any) -> float | None:
+    dpi = image.info.get("dpi")
+    return float(dpi[0]) if dpi and float(dpi[0]) > 1 else None
 
 
 def _mode_of(image: Any) -> str:
