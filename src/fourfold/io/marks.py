@@ -9,6 +9,7 @@ from itertools import islice
 from typing import BinaryIO, Final
 
 from fourfold.io.damage import directories
+from fourfold.io.png import TEXTS, XMP_KEY, Chunk
 from fourfold.io.profiles import marked_profile
 
 Chromaticities = tuple[float, ...]
@@ -39,6 +40,8 @@ _GAMMAS: Final[Mapping[int, float | None]] = {
 _HDR: Final = (16, 18)
 _HEAD: Final = 65536
 _MAX_CHUNKS: Final = 1000
+_MAX_TEXT: Final = 16_000_000
+"""Bytes of all texts of a PNG that are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,10 @@ class Marks:
     """The marked colours as an ICC profile; None for sRGB. An embedded profile goes before it."""
     lossless: bool = False
     """WebP whose pixels are stored exactly."""
+    texts: tuple[Chunk, ...] = ()
+    """Of a PNG, as stored, without XMP."""
+    resolution: bool = False
+    """PNG that says how large a pixel is."""
     spare: bool = False
     """TIFF whose first channel after the colours is said to mean nothing."""
 
@@ -74,14 +81,29 @@ def read_marks(file: BinaryIO, form: str, page: int = 0) -> Marks:
 
 
 def _png(file: BinaryIO) -> Marks:
-    chunks = dict(_chunks(file))
-    marks = Marks()
+    all_chunks = list(_chunks(file))
+    chunks = dict(all_chunks)
+    notes: tuple[str, ...] = ()
     if b"acTL" in chunks:
-        marks = Marks(notes=("an animated PNG: only its first picture is enlarged",))
+        notes = ("an animated PNG: only its first picture is enlarged",)
+    marks = Marks(
+        notes=notes,
+        texts=tuple((name, data) for name, data in all_chunks if _is_text(name, data)),
+        resolution=chunks.get(b"pHYs", b"").endswith(b"\1"),
+    )
+    return _png_colours(marks, chunks)
+
+
+def _is_text(name: bytes, data: bytes) -> bool:
+    key, end, _ = data[:80].partition(b"\0")
+    return name in TEXTS and bool(key and end) and key != XMP_KEY
+
+
+def _png_colours(marks: Marks, chunks: Mapping[bytes, bytes]) -> Marks:
     grey = chunks[b"IHDR"][9] in (0, 4) if b"IHDR" in chunks else False
     if b"cICP" in chunks:
         found = _coded(chunks[b"cICP"][0], chunks[b"cICP"][1], grey=grey)
-        return replace(found, notes=(*marks.notes, *found.notes))
+        return replace(marks, profile=found.profile, notes=(*marks.notes, *found.notes))
     if b"iCCP" in chunks or b"sRGB" in chunks or not {b"gAMA", b"cHRM"} & chunks.keys():
         return marks
     gamma: float | None = None
@@ -99,15 +121,21 @@ def _png(file: BinaryIO) -> Marks:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """(name, first 64 bytes) of each chunk before the pixels."""
+    """(name, data) of each chunk before the pixels; only texts beyond 64 bytes."""
     file.seek(8)
+    left = _MAX_TEXT
     for _ in range(_MAX_CHUNKS):
         head = file.read(8)
         if len(head) < 8 or head[4:] == b"IDAT":
             return
         (length,) = struct.unpack(">I", head[:4])
         place = file.tell()
-        yield head[4:], file.read(min(length, 64))
+        if head[4:] in TEXTS:
+            if length <= left:
+                left -= length
+                yield head[4:], file.read(length)
+        else:
+            yield head[4:], file.read(min(length, 64))
         file.seek(place + length + 4)
 
 

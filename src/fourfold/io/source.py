@@ -16,6 +16,7 @@ from fourfold.io.colour import ColourPlan, plan_colour, with_profile
 from fourfold.io.damage import frames_end_early, tiles_end_early
 from fourfold.io.decoders import Decoder, find_decoder, regular_file
 from fourfold.io.marks import Marks, read_marks
+from fourfold.io.png import Chunk
 from fourfold.io.tiff import only_first_is_full
 from fourfold.io.vips import reason, vips
 
@@ -79,6 +80,10 @@ class Source:
     """The last channel of the file means nothing and is left out."""
     lossless: bool = False
     """A WebP that holds its pixels exactly."""
+    has_resolution: bool = True
+    """False when the file says nothing of the size of a pixel."""
+    texts: tuple[Chunk, ...] = ()
+    """Text chunks of a PNG, as stored."""
     notes: tuple[str, ...]
 
     @property
@@ -252,6 +257,8 @@ def _from_vips(path: Path, image: Any, form: str, marks: Marks, notes: tuple[str
         content=None,
         spare=extra and not alpha,
         lossless=marks.lossless,
+        texts=marks.texts,
+        has_resolution=marks.resolution or bool(image.get_typeof("resolution-unit")),
         notes=(*notes, colour.note) if colour.note else notes,
     )
 
@@ -299,6 +306,7 @@ def _from_decoder(path: Path, decoder: Decoder, content: bytes | None, marks: Ma
         header=header,
         decoder=decoder,
         content=content,
+        has_resolution=bool(decoder.dpi),
         notes=(*marks.notes, *decoder.notes, *((colour.note,) if colour.note else ())),
     )
 
