@@ -98,3 +98,25 @@ def test_an_animation_with_an_odd_end_is_whole(tmp_path: Path, end: bytes) -> No
     (tmp_path / "a.gif").write_bytes(animation().removesuffix(b";") + end)
     outcome, _ = enlarged(tmp_path / "a.gif", tmp_path / "out")
     assert outcome.pages == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("text.png", b"dear diary", "no picture format known here"),
+        ("a.pgm", b"P5 8 x8 255 ", "damaged or ends early"),
+        ("a.tif", b"II*\0\x08\0\0\0", "damaged or ends early"),
+        ("a.psd", b"8BPS\0\1" + bytes(6) + b"\0\3\0\0\0\x08\0\0\0\x08\0\x10\0\3", "want 8 bits"),
+        ("a.psd", b"8BPS\0\1" + bytes(6) + b"\0\3\0\0\0\x08\0\0\0\x08\0\x08\0\3", "damaged or"),
+    ],
+)
+def test_refusals_are_in_plain_words(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert words in refusal(tmp_path / name, tmp_path / "out")
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_cut_avif_says_so(tmp_path: Path, share: float) -> None:
+    whole = image(PIXELS).heifsave_buffer(compression="av1")
+    (tmp_path / "a.avif").write_bytes(whole[: int(len(whole) * share)])
+    assert "ends early)" in refusal(tmp_path / "a.avif", tmp_path / "out")

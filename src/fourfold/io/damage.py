@@ -32,6 +32,22 @@ def tiles_end_early(file: BinaryIO) -> bool:
     return False
 
 
+_PHOTOMETRIC: Final = 262
+_CIELAB: Final = 8
+
+
+def is_lab(file: BinaryIO) -> bool:
+    """Whether the first page of a TIFF holds CIELAB (TIFF 6.0, section 23)."""
+    try:
+        tags, order = next(directories(file))
+        value = tags[_PHOTOMETRIC][2]
+        return bool(struct.unpack_from(order + "H", value)[0] == _CIELAB)
+    except (struct.error, KeyError, StopIteration):
+        return False
+    finally:
+        file.seek(0)
+
+
 _Entry = tuple[int, int, bytes]
 """Type, count, and the value or its place."""
 
@@ -116,4 +132,4 @@ def _exactly(file: BinaryIO, count: int) -> bytes:
     return data
 
 
-__all__ = ["directories", "frames_end_early", "tiles_end_early"]
+__all__ = ["directories", "frames_end_early", "is_lab", "tiles_end_early"]

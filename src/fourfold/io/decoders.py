@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import InputError
-from fourfold.io.vips import vips
+from fourfold.io.damage import is_lab
+from fourfold.io.vips import plain, vips
 
 Array = npt.NDArray[Any]
 
@@ -96,7 +97,10 @@ def find_decoder(file: BinaryIO, *, path: Path) -> Decoder | None:
 
 
 def _broken(path: Path, kind: str, error: BaseException) -> InputError:
-    return InputError(f"{path}: not a readable picture ({kind}: {error or type(error).__name__})")
+    if isinstance(error.__cause__ or error, KeyError):  # Pillow's tables of modes
+        return InputError(f"{path}: this kind of {kind} is not read here; want 8 bits per channel")
+    words = plain(" ".join(str(error).split()) or type(error).__name__)
+    return InputError(f"{path}: not a readable picture ({kind}: {words})")
 
 
 def _pillow(file: BinaryIO, path: Path, kind: str) -> Decoder:
@@ -136,6 +140,8 @@ def _pillow(file: BinaryIO, path: Path, kind: str) -> Decoder:
 
 def _lab_tiff(file: BinaryIO, path: Path) -> Decoder | None:
     """CIELAB with 8 bits per channel, which libvips writes but cannot read; None for other TIFFs."""
+    if not is_lab(file):
+        return None
     try:
         image = importlib.import_module("PIL.TiffImagePlugin").TiffImageFile(file)
         others = image.n_frames - 1

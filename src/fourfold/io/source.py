@@ -15,6 +15,7 @@ from fourfold.imaging.turns import Turn
 from fourfold.io.colour import ColourPlan, plan_colour, with_profile
 from fourfold.io.damage import frames_end_early, tiles_end_early
 from fourfold.io.decoders import Decoder, find_decoder, regular_file
+from fourfold.io.formats import starts_like_picture
 from fourfold.io.marks import Marks, read_marks
 from fourfold.io.png import Chunk
 from fourfold.io.tiff import only_first_is_full
@@ -141,7 +142,10 @@ def _describe(path: Path, file: BinaryIO, content: bytes | None, page: int | Non
     except vips().Error as error:
         decoder = find_decoder(file, path=path)
         if decoder is None:
-            raise InputError(f"{path}: not a readable picture ({reason(error)})") from error
+            file.seek(0)
+            known = starts_like_picture(file.read(16))
+            why = reason(error) if known else "its content is no picture format known here"
+            raise InputError(f"{path}: not a readable picture ({why})") from error
     except OSError as error:
         raise InputError(f"{path}: cannot read ({error.strerror or error})") from error
     if decoder is not None:
