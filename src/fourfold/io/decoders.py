@@ -163,7 +163,7 @@ def _lab_tiff(file: BinaryIO, path: Path) -> Decoder | None:
 
     notes = ["CIELAB is written as sRGB"]
     if others:
-        notes.append(f"{others} more pages in it are left out")
+        notes.append(f"further pages in it are left out: {others}")
     return Decoder(
         name="tiff",
         width=image.size[0],
@@ -255,7 +255,7 @@ def _heif(file: BinaryIO, path: Path) -> Decoder:
         icc=info.get("icc_profile"),
         exif=info.get("exif"),
         xmp=info.get("xmp"),
-        notes=(f"{others} more pictures in it are left out",) if others else (),
+        notes=(f"further pictures in it are left out: {others}",) if others else (),
     )
 
 

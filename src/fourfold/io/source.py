@@ -161,7 +161,7 @@ def _describe(path: Path, file: BinaryIO, content: bytes | None, page: int | Non
     if pages == sheets == 1 and page is None and _declared(image) > 1:
         notes = (*notes, f"{_declared(image) - 1} smaller or hidden pictures in it are left out")
     if image.get_typeof("n-subifds"):
-        notes = (*notes, f"{image.get('n-subifds')} pictures within a picture are left out")
+        notes = (*notes, f"pictures within its pictures are left out: {image.get('n-subifds')}")
     source = _from_vips(path, image, form, marks, notes)
     return replace(source, content=content, pages=pages, sheets=sheets, page=page or 0)
 
