@@ -107,7 +107,7 @@ def encoders() -> None:
 _ENCODE = """
 import sys
 import pyvips
-from fourfold.io.encode import SAVERS
+from fourfold.io.encode import SAVERS, Saving
 
 def peak():
     lines = open("/proc/self/status").read().splitlines()
@@ -118,7 +118,7 @@ image = pyvips.Image.new_from_file(source, access="sequential")
 if bits == "16":
     image = image.colourspace("rgb16")
 before = peak()
-SAVERS[suffix](image, f"{source}.{suffix}".encode(), 90, [])
+SAVERS[suffix](image, f"{source}.{suffix}".encode(), Saving(quality=90))
 print(1024 * (peak() - before) / (image.width * image.height))
 """
 

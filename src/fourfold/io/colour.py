@@ -18,6 +18,9 @@ _DEVICE: Final = ("srgb", "rgb", "b-w", "grey16", "rgb16", "scrgb", "multiband")
 """Interpretations whose numbers are grey or RGB as they stand."""
 
 
+_SPACE_NAMES: Final = {"lab": "CIELAB", "labs": "CIELAB", "labq": "CIELAB", "xyz": "CIE XYZ"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourPlan:
     """How colours go to the network and come back.
@@ -31,6 +34,8 @@ class ColourPlan:
     source: bytes | None = None
     working: bytes | None = None
     note: str | None = None
+    keeps_profile: bool = True
+    """Whether the result carries the file's profile."""
 
     @property
     def converts(self) -> bool:
@@ -41,14 +46,18 @@ class ColourPlan:
 def plan_colour(interpretation: str, channels: int, profile: bytes | None) -> ColourPlan:
     """Choose for a picture with `channels` colour channels (without alpha)."""
     fits = profile is not None and profile_channels(profile) == channels
+    misfit = "" if fits or not profile else "its ICC profile is damaged or of another colour space"
     if interpretation == "cmyk":
+        note = f"CMYK is written as sRGB{'; ' if misfit else ''}{misfit}"
         return ColourPlan(
-            how="srgb_icc", source=profile if fits else None, note="CMYK is written as sRGB"
+            how="srgb_icc", source=profile if fits else None, note=note, keeps_profile=False
         )
     if interpretation not in _DEVICE:
-        return ColourPlan(how="space", note=f"{interpretation} is written as sRGB")
+        name = _SPACE_NAMES.get(interpretation, interpretation)
+        return ColourPlan(how="space", note=f"{name} is written as sRGB", keeps_profile=False)
     if profile is None or not fits:
-        return ColourPlan(how="none")
+        dropped = f"{misfit} and is left out" if misfit else None
+        return ColourPlan(how="none", note=dropped, keeps_profile=False)
     return _plan_profile(profile, channels)
 
 
@@ -64,7 +73,7 @@ def _plan_profile(profile: bytes, channels: int) -> ColourPlan:
     except vips().Error:
         if channels == 3 and _reads(ramp, profile):
             note = "its ICC profile only reads; colours are written as sRGB"
-            return ColourPlan(how="srgb_icc", source=profile, note=note)
+            return ColourPlan(how="srgb_icc", source=profile, note=note, keeps_profile=False)
         return ColourPlan(
             how="none", note="its ICC profile is unusable; colours are left as stored"
         )
@@ -82,7 +91,7 @@ def _plan_profile(profile: bytes, channels: int) -> ColourPlan:
 
 def _reads(ramp: Any, profile: bytes) -> bool:
     try:
-        _with_profile(ramp, profile).icc_transform("srgb", embedded=True, depth=16).avg()
+        with_profile(ramp, profile).icc_transform("srgb", embedded=True, depth=16).avg()
     except vips().Error:
         return False
     return True
@@ -114,7 +123,7 @@ def to_network(image: Any, plan: ColourPlan, *, alpha: bool) -> Any:
         assert plan.working is not None
         colour = _transform(colour, plan.source, plan.working)
     elif plan.how == "srgb_icc":
-        held = colour if plan.source is None else _with_profile(colour, plan.source)
+        held = colour if plan.source is None else with_profile(colour, plan.source)
         embedded = plan.source is not None
         colour = held.icc_transform("srgb", embedded=embedded, input_profile="cmyk", depth=16)
     else:
@@ -153,7 +162,8 @@ def _join(colour: Any, alpha: Any) -> Any:
     return colour.bandjoin(alpha)
 
 
-def _with_profile(image: Any, profile: bytes) -> Any:
+def with_profile(image: Any, profile: bytes) -> Any:
+    """A copy that carries the ICC profile."""
     held = image.copy()
     held.set_type(vips().GValue.blob_type, "icc-profile-data", profile)
     return held
@@ -168,10 +178,10 @@ def _transform(image: Any, source: bytes, target: bytes) -> Any:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(target)
-        held = _with_profile(image, source)
+        held = with_profile(image, source)
         return held.icc_transform(name, embedded=True, depth=16, intent="relative")
     finally:
         Path(name).unlink()
 
 
-__all__ = ["ColourPlan", "from_network", "plan_colour", "to_network"]
+__all__ = ["ColourPlan", "from_network", "plan_colour", "to_network", "with_profile"]

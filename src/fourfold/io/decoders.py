@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import InputError
+from fourfold.io.damage import is_lab
+from fourfold.io.vips import plain, vips
 
 Array = npt.NDArray[Any]
 
@@ -35,6 +37,7 @@ class Decoder:
     xmp: bytes | None = None
     dpi: float | None = None
     cmyk: bool = False
+    notes: tuple[str, ...] = ()
 
 
 _PLUGINS: Final[Mapping[str, tuple[str, str]]] = {
@@ -83,6 +86,8 @@ def find_decoder(file: BinaryIO, *, path: Path) -> Decoder | None:
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         return _heif(file, path)
     kind = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
+    if kind is None and head.startswith((b"II*\0", b"MM\0*")):
+        return _lab_tiff(file, path)
     if kind is None and path.suffix.lower() == ".tga":
         kind = "tga"  # the one format without a mark of its own
     if kind is None:
@@ -92,7 +97,10 @@ def find_decoder(file: BinaryIO, *, path: Path) -> Decoder | None:
 
 
 def _broken(path: Path, kind: str, error: BaseException) -> InputError:
-    return InputError(f"{path}: not a readable picture ({kind}: {error or type(error).__name__})")
+    if isinstance(error.__cause__ or error, KeyError):  # Pillow's tables of modes
+        return InputError(f"{path}: this kind of {kind} is not read here; want 8 bits per channel")
+    words = plain(" ".join(str(error).split()) or type(error).__name__)
+    return InputError(f"{path}: not a readable picture ({kind}: {words})")
 
 
 def _pillow(file: BinaryIO, path: Path, kind: str) -> Decoder:
@@ -116,7 +124,6 @@ def _pillow(file: BinaryIO, path: Path, kind: str) -> Decoder:
             pixels = pixels.astype(np.uint16)
         return pixels.reshape(*pixels.shape[:2], _CHANNELS[mode])
 
-    dpi = image.info.get("dpi")
     return Decoder(
         name=kind,
         width=image.size[0],
@@ -126,9 +133,53 @@ def _pillow(file: BinaryIO, path: Path, kind: str) -> Decoder:
         depth=16 if mode == "I;16" else 8,
         decode=decode,
         icc=image.info.get("icc_profile"),
-        dpi=float(dpi[0]) if dpi and float(dpi[0]) > 1 else None,
+        dpi=_dpi(image),
         cmyk=mode == "CMYK",
     )
+
+
+def _lab_tiff(file: BinaryIO, path: Path) -> Decoder | None:
+    """CIELAB with 8 bits per channel, which libvips writes but cannot read; None for other TIFFs."""
+    if not is_lab(file):
+        return None
+    try:
+        image = importlib.import_module("PIL.TiffImagePlugin").TiffImageFile(file)
+        others = image.n_frames - 1
+    except Exception:  # libvips has refused it already, and says why
+        return None
+    if image.mode != "LAB":
+        return None
+
+    def decode() -> Array:
+        try:
+            stored = np.asarray(image)
+        except Exception as error:
+            raise _broken(path, "tiff", error) from error
+        lightness = stored[..., :1].astype(np.float32) * np.float32(100 / 255)
+        lab = np.concatenate([lightness, stored[..., 1:].view(np.int8)], axis=2)
+        held = vips().Image.new_from_array(np.ascontiguousarray(lab, np.float32))
+        pixels: Array = held.copy(interpretation="lab").colourspace("srgb").numpy()
+        return pixels
+
+    notes = ["CIELAB is written as sRGB"]
+    if others:
+        notes.append(f"further pages in it are left out: {others}")
+    return Decoder(
+        name="tiff",
+        width=image.size[0],
+        height=image.size[1],
+        channels=3,
+        alpha=False,
+        depth=8,
+        decode=decode,
+        dpi=_dpi(image),
+        notes=tuple(notes),
+    )
+
+
+def _dpi(image: Any) -> float | None:
+    dpi = image.info.get("dpi")
+    return float(dpi[0]) if dpi and float(dpi[0]) > 1 else None
 
 
 def _mode_of(image: Any) -> str:
@@ -180,6 +231,7 @@ def _heif(file: BinaryIO, path: Path) -> Decoder:
         content = pi_heif.open_heif(file, convert_hdr_to_8bit=False)
     except Exception as error:
         raise _broken(path, "heic", error) from error
+    others = len(content) - 1
     mode, _, deep = content.mode.partition(";")
     info = content.info
     if mode not in _CHANNELS:
@@ -203,6 +255,7 @@ def _heif(file: BinaryIO, path: Path) -> Decoder:
         icc=info.get("icc_profile"),
         exif=info.get("exif"),
         xmp=info.get("xmp"),
+        notes=(f"further pictures in it are left out: {others}",) if others else (),
     )
 
 

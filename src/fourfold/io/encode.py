@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shutil
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ from fourfold.errors import OutputError
 from fourfold.io.colour import from_network
 from fourfold.io.exif import enlarged_exif
 from fourfold.io.formats import Format
+from fourfold.io.png import Chunk, PngStream
 from fourfold.io.source import Source
 from fourfold.io.store import PixelStore
 from fourfold.io.tiff_metadata import add_metadata
@@ -22,14 +25,29 @@ from fourfold.io.vips import reason, stoppable, vips
 _OWN_FIELDS: Final = re.compile(
     r"width|height|bands|format|coding|interpretation|xoffset|yoffset|xres|yres|filename|"
     r"vips-.*|n-pages|page-height|bits-per-sample|palette.*|interlaced|jpeg-.*|heif-.*|"
-    r"background|n-subifds|orientation|concurrency|exif-ifd0-Orientation|exif-ifd1-.*|"
+    r"png-comment-.*|background|n-subifds|orientation|concurrency|exif-ifd0-Orientation|exif-ifd1-.*|"
     r"exif-ifd0-[XY]Resolution|exif-ifd2-Pixel[XY]Dimension|gif-palette|default-page|history|gainmap-scale-factor"
 )
 """Header fields that describe the stored pixels, not the picture: the result has its own. The
 thumbnail of EXIF (IFD 1) shows the small picture and would be stale."""
 
 _NO_RESOLUTION: Final = 72 / 25.4
-"""What libvips reports for PNG and JPEG without one, in pixels per mm."""
+"""Pixels per mm to write where some number must stand."""
+
+_EVERYTHING: Final = 63
+_EXIF: Final = 1
+
+_NO_IPTC: Final = {"iptc-data": "IPTC"}
+_NOT_HELD: Final[Mapping[str, Mapping[str, str]]] = {
+    "png": _NO_IPTC,
+    "webp": _NO_IPTC,
+    "avif": _NO_IPTC,
+    "gif": {**_NO_IPTC, "exif-data": "EXIF", "xmp-data": "XMP", "icc-profile-data": "ICC profile"},
+}
+"""Fields that are lost, as people call them."""
+
+_FULL: Final = 1_000_000
+"""Free bytes below which a failed write is for want of room; libvips seldom says so."""
 
 _BIG_TIFF: Final = 3_500_000_000
 _GAIN_MAP_SIDE: Final = 8192
@@ -48,6 +66,26 @@ class Result:
     value_range: tuple[float, float]
     factor: float
     """Enlargement, for the resolution."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """What a writer is told besides the pixels and their fields."""
+
+    quality: int | None
+    """None: the default, or lossless for WebP."""
+    notes: list[str] = field(default_factory=list)
+    """Writers add to it."""
+    exif: bool = True
+    """False: write none; libvips would make one up."""
+    resolution: bool = True
+    texts: tuple[Chunk, ...] = ()
+    """For PNG, as stored."""
+
+    @property
+    def keep(self) -> int:
+        """libvips's flags of what to write."""
+        return _EVERYTHING if self.exif else _EVERYTHING - _EXIF
 
 
 def encode(
@@ -71,15 +109,37 @@ def encode(
         white = [float(2 ** (16 if image.format == "ushort" else 8) - 1)] * (image.bands - 1)
         image = image.flatten(background=white)
         notes.append(f"{form.name} has no transparency; shown on white")
+    notes += _left_out(source, form)
     image = _with_fields(image, result, source, form)
+    exact = source.lossless and form.name == source.format
+    saving = Saving(
+        quality=quality or (None if exact else form.quality),
+        notes=notes,
+        # Only EXIF carries a resolution in these.
+        exif=bool(source.header.get_typeof("exif-data"))
+        or (source.has_resolution and form.name != "png"),
+        resolution=source.has_resolution,
+        texts=source.texts,
+    )
     try:
         with stoppable(image, stop):
-            SAVERS[form.name](image, os.fsencode(part), quality or form.quality, notes)
+            SAVERS[form.name](image, os.fsencode(part), saving)
     except vips().Error as error:
         if stop is not None and stop.is_set():
             raise InterruptedError from error
-        raise OutputError(f"cannot write {form.name} ({reason(error)})") from error
+        full = shutil.disk_usage(part.parent).free < _FULL
+        why = os.strerror(errno.ENOSPC) if full else reason(error)
+        raise OutputError(f"cannot write {form.name} ({why})") from error
     return tuple(notes)
+
+
+def _left_out(source: Source, form: Format) -> Iterator[str]:
+    """What the header holds and `form` does not."""
+    for name, called in _NOT_HELD.get(form.name, {}).items():
+        if source.header.get_typeof(name):
+            yield f"{form.name} holds no {called}"
+    if form.name == "tiff" and source.pages > 1 and source.header.get_typeof("delay"):
+        yield "tiff holds no timing of frames"
 
 
 def _own_colours(result: Result, source: Source) -> Any:
@@ -103,8 +163,10 @@ def _own_depth(image: Any, result: Result, source: Source, form: Format, notes: 
     wide = source.depth > 8 and 16 in form.depths
     if source.depth > 8 and not wide:
         notes.append(f"{source.depth} bits per channel became 8: {form.name} holds no more")
-    elif source.depth == 32:
-        notes.append(f"numbers became 16 bits: {form.name} holds no more")
+    elif source.depth == 32 or (form.name == "avif" and _bits(source) > 12):
+        notes.append(
+            f"numbers became {12 if form.name == 'avif' else 16} bits: {form.name} holds no more"
+        )
     target, peak = ("ushort", 65535) if wide else ("uchar", 255)
     have = {"uchar": 255, "ushort": 65535, "float": 1}[image.format]
     if image.format != target:
@@ -115,11 +177,17 @@ def _own_depth(image: Any, result: Result, source: Source, form: Format, notes: 
     return image
 
 
+def _bits(source: Source) -> int:
+    named = source.header.get_typeof("bits-per-sample")
+    return int(source.header.get("bits-per-sample")) if named else source.depth
+
+
 def _with_fields(image: Any, result: Result, source: Source, form: Format) -> Any:
     """The fields of the source, the resolution times the enlargement, orientation upright."""
     header = source.header
     across, down = _resolution(source)
-    image = image.copy(xres=across * result.factor, yres=down * result.factor)
+    factor = result.factor if source.has_resolution else 1.0
+    image = image.copy(xres=across * factor, yres=down * factor)
     for name in header.get_fields():
         if not _OWN_FIELDS.fullmatch(name):
             value = header.get(name)
@@ -132,7 +200,7 @@ def _with_fields(image: Any, result: Result, source: Source, form: Format) -> An
     if header.get_typeof(name):
         ratio = header.get(name)
         image.set_type(header.get_typeof(name), name, type(ratio)(ratio * result.factor))
-    if source.colour.how in ("srgb_icc", "space"):
+    if not source.colour.keeps_profile:
         image.remove("icc-profile-data")
     if header.get_typeof("orientation"):
         image.set_type(vips().GValue.gint_type, "orientation", 1)
@@ -142,7 +210,9 @@ def _with_fields(image: Any, result: Result, source: Source, form: Format) -> An
 
 
 def _resolution(source: Source) -> tuple[float, float]:
-    """Pixels per mm across and down as shown, of one source pixel; unscaled 1.0 when unknown."""
+    """Pixels per mm across and down as shown, of one source pixel; 72 dpi when unknown."""
+    if not source.has_resolution:
+        return _NO_RESOLUTION, _NO_RESOLUTION
     across, down = float(source.header.xres), float(source.header.yres)
     if source.turn.quarters % 2:
         across, down = down, across
@@ -157,25 +227,39 @@ def _upright_xmp(xmp: bytes) -> bytes:
 
 # Deflate at level 3 and JPEG without optimised tables: 3 to 4 times as fast as the defaults for
 # files a few per cent larger (`benchmarks/pictures.py --encoders`).
-def _save_png(image: Any, name: bytes, _quality: int | None, _notes: list[str]) -> None:
-    image.pngsave(name, compression=3, filter="up")
+def _save_png(image: Any, name: bytes, saving: Saving) -> None:
+    with Path(os.fsdecode(name)).open("wb") as file:
+        stream = PngStream(file, texts=saving.texts, resolution=saving.resolution)
+        target = vips().TargetCustom()
+        target.on_write(stream.write)
+        try:
+            image.pngsave_target(target, compression=3, filter="up", keep=saving.keep)
+        except vips().Error:
+            if stream.error is not None:
+                raise stream.error from None
+            raise
 
 
-def _save_jpg(image: Any, name: bytes, quality: int | None, notes: list[str]) -> None:
+def _save_jpg(image: Any, name: bytes, saving: Saving) -> None:
     if image.get_typeof("gainmap-data"):
         if max(image.width, image.height) <= _GAIN_MAP_SIDE and image.bands == 3:
-            image.uhdrsave(name, Q=quality)
+            image.uhdrsave(name, Q=saving.quality)
             return
-        notes.append(f"its gain map (HDR) is left out: the result is over {_GAIN_MAP_SIDE} pixels")
+        saving.notes.append(
+            f"its gain map (HDR) is left out: the result is over {_GAIN_MAP_SIDE} pixels"
+        )
         image.remove("gainmap-data")
-    image.jpegsave(name, Q=quality, subsample_mode="off")
+    image.jpegsave(name, Q=saving.quality, subsample_mode="off", keep=saving.keep)
 
 
-def _save_webp(image: Any, name: bytes, quality: int | None, _notes: list[str]) -> None:
-    image.webpsave(name, Q=quality, alpha_q=100)
+def _save_webp(image: Any, name: bytes, saving: Saving) -> None:
+    if saving.quality is None:
+        image.webpsave(name, lossless=True, effort=2, keep=saving.keep)
+    else:
+        image.webpsave(name, Q=saving.quality, alpha_q=100, keep=saving.keep)
 
 
-def _save_tiff(image: Any, name: bytes, _quality: int | None, _notes: list[str]) -> None:
+def _save_tiff(image: Any, name: bytes, _saving: Saving) -> None:
     item = {"uchar": 1, "ushort": 2, "char": 1, "short": 2, "double": 8}.get(image.format, 4)
     size = image.width * image.height * image.bands * item
     predictor = "horizontal" if item <= 2 else "none"
@@ -191,19 +275,25 @@ def _save_tiff(image: Any, name: bytes, _quality: int | None, _notes: list[str])
     add_metadata(image, name)
 
 
-def _save_avif(image: Any, name: bytes, quality: int | None, _notes: list[str]) -> None:
+def _save_avif(image: Any, name: bytes, saving: Saving) -> None:
     bits = 12 if image.format == "ushort" else 8
     image.heifsave(
-        name, Q=quality, compression="av1", bitdepth=bits, subsample_mode="off", effort=2
+        name,
+        keep=saving.keep,
+        Q=saving.quality,
+        compression="av1",
+        bitdepth=bits,
+        subsample_mode="off",
+        effort=2,
     )
 
 
-def _save_gif(image: Any, name: bytes, _quality: int | None, notes: list[str]) -> None:
-    notes.append("gif holds 256 colours a frame; colours are dithered")
+def _save_gif(image: Any, name: bytes, saving: Saving) -> None:
+    saving.notes.append("gif holds 256 colours a frame; colours are dithered")
     image.gifsave(name, dither=1.0, effort=7)
 
 
-SAVERS: Final[Mapping[str, Callable[[Any, bytes, int | None, list[str]], None]]] = {
+SAVERS: Final[Mapping[str, Callable[[Any, bytes, Saving], None]]] = {
     "png": _save_png,
     "jpg": _save_jpg,
     "webp": _save_webp,
@@ -212,4 +302,4 @@ SAVERS: Final[Mapping[str, Callable[[Any, bytes, int | None, list[str]], None]]]
     "gif": _save_gif,
 }
 
-__all__ = ["SAVERS", "Result", "encode"]
+__all__ = ["SAVERS", "Result", "Saving", "encode"]

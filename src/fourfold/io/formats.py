@@ -53,7 +53,7 @@ FORMATS: Final[Mapping[str, Format]] = {
         alpha=True,
         frames=True,
         largest_side=16_383,  # 14 bits in the bitstream
-        encoder_bytes=24,
+        encoder_bytes=32,
         quality=95,
     ),
     "tiff": Format(
@@ -132,6 +132,11 @@ def looks_like_picture(path: Path) -> bool:
             head = file.read(16)
     except OSError:
         return False
+    return starts_like_picture(head)
+
+
+def starts_like_picture(head: bytes) -> bool:
+    """Whether the first 16 bytes are those of a common format."""
     # BMP's two letters alone are too common in text; its reserved bytes are zero.
     if head[:2] == b"BM":
         return head[6:10] == b"\0\0\0\0"
@@ -147,4 +152,5 @@ __all__ = [
     "format_of_suffix",
     "has_picture_suffix",
     "looks_like_picture",
+    "starts_like_picture",
 ]

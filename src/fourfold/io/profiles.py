@@ -9,8 +9,11 @@ See docs/decisions/0030.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+import numpy as np
+import numpy.typing as npt
 
 _D50: Final = (0.9642, 1.0, 0.8249)
 """White of the profile connection space (ICC.1:2010, 7.2.16)."""
@@ -40,6 +43,45 @@ def working_profile(profile: bytes) -> bytes | None:
     return _build(b"RGB ", {**primaries, **curves})
 
 
+def marked_profile(chromaticities: Sequence[float] | None, gamma: float | None) -> bytes:
+    """RGB with x and y of red, green, blue and white, or grey when None; sRGB's curve when None.
+
+    Raises `ValueError` for places that make no colour space.
+    """
+    name = {b"desc": _text("colours the picture was marked with")}
+    curve = _curve() if gamma is None else _gamma_curve(gamma)
+    if chromaticities is None:
+        return _build(b"GRAY", {**name, b"kTRC": curve})
+    try:
+        columns = _to_d50(chromaticities).T
+    except (np.linalg.LinAlgError, ZeroDivisionError) as error:
+        raise ValueError("no colour space") from error
+    if not np.isfinite(columns).all() or np.abs(columns).max() > 10:
+        raise ValueError("no colour space")
+    tags = {
+        tag: b"XYZ \0\0\0\0" + b"".join(map(_fixed, column))
+        for tag, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)
+    }
+    return _build(b"RGB ", {**name, **tags, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)})
+
+
+_BRADFORD: Final = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+"""From XYZ to the responses that are scaled to change white (ICC.1:2010, annex E)."""
+
+
+def _to_d50(chromaticities: Sequence[float]) -> npt.NDArray[np.float64]:
+    """The XYZ of red, green and blue, in columns, seen under the white of the connection space."""
+    pairs = zip(chromaticities[::2], chromaticities[1::2], strict=True)
+    places = np.array([(x / y, 1.0, (1 - x - y) / y) for x, y in pairs]).T
+    white = places[:, 3]
+    colours = places[:, :3] * np.linalg.solve(places[:, :3], white)
+    scale = np.diag((_BRADFORD @ _D50) / (_BRADFORD @ white))
+    adapted: npt.NDArray[np.float64] = np.linalg.inv(_BRADFORD) @ scale @ _BRADFORD @ colours
+    return adapted
+
+
 def _tags(profile: bytes) -> dict[bytes, bytes]:
     """Tag signature -> data; empty for a damaged table."""
     try:
@@ -61,6 +103,10 @@ def _fixed(value: float) -> bytes:
 
 def _curve() -> bytes:
     return b"para\0\0\0\0" + struct.pack(">HH", 3, 0) + b"".join(map(_fixed, _SRGB_CURVE))
+
+
+def _gamma_curve(gamma: float) -> bytes:
+    return b"para\0\0\0\0" + struct.pack(">HH", 0, 0) + _fixed(gamma)
 
 
 def _text(text: str) -> bytes:
@@ -96,4 +142,4 @@ def _build(space: bytes, tags: Mapping[bytes, bytes]) -> bytes:
     return header + struct.pack(">I", len(everything)) + table + body
 
 
-__all__ = ["profile_channels", "working_profile"]
+__all__ = ["marked_profile", "profile_channels", "working_profile"]

@@ -12,8 +12,12 @@ import numpy as np
 
 from fourfold.errors import InputError
 from fourfold.imaging.turns import Turn
-from fourfold.io.colour import ColourPlan, plan_colour
+from fourfold.io.colour import ColourPlan, plan_colour, with_profile
+from fourfold.io.damage import frames_end_early, tiles_end_early
 from fourfold.io.decoders import Decoder, find_decoder, regular_file
+from fourfold.io.formats import starts_like_picture
+from fourfold.io.marks import Marks, read_marks
+from fourfold.io.png import Chunk
 from fourfold.io.tiff import only_first_is_full
 from fourfold.io.tiff_metadata import with_metadata
 from fourfold.io.vips import reason, vips
@@ -74,6 +78,14 @@ class Source:
     """First page this describes."""
     sheets: int = 1
     """Pages of a TIFF whose pages differ; each is then opened by its number."""
+    spare: bool = False
+    """The last channel of the file means nothing and is left out."""
+    lossless: bool = False
+    """A WebP that holds its pixels exactly."""
+    has_resolution: bool = True
+    """False when the file says nothing of the size of a pixel."""
+    texts: tuple[Chunk, ...] = ()
+    """Text chunks of a PNG, as stored."""
     notes: tuple[str, ...]
 
     @property
@@ -131,21 +143,29 @@ def _describe(path: Path, file: BinaryIO, content: bytes | None, page: int | Non
     except vips().Error as error:
         decoder = find_decoder(file, path=path)
         if decoder is None:
-            raise InputError(f"{path}: not a readable picture ({reason(error)})") from error
+            file.seek(0)
+            known = starts_like_picture(file.read(16))
+            why = reason(error) if known else "its content is no picture format known here"
+            raise InputError(f"{path}: not a readable picture ({why})") from error
     except OSError as error:
         raise InputError(f"{path}: cannot read ({error.strerror or error})") from error
     if decoder is not None:
-        return _from_decoder(path, decoder, content)
+        marks = read_marks(file, "avif") if decoder.name == "heic" else Marks()
+        return _from_decoder(path, decoder, content, marks)
     if loader not in LOADERS:
         raise InputError(f"{path}: not a picture ({loader} is not accepted)")
-    notes = _head_notes(file, LOADERS[loader])
     form = LOADERS[loader]
+    marks = read_marks(file, form, page or 0)
+    notes = marks.notes
+    _refuse_damage(path, file, form)
     pages, sheets = (1, 1) if page is not None else _count_pages(path, image, form, content)
     if pages == sheets == 1 and page is None and _declared(image) > 1:
         notes = (*notes, f"{_declared(image) - 1} smaller or hidden pictures in it are left out")
     if form == "tiff" and not page:
         image = with_metadata(image, file)
-    source = _from_vips(path, image, form, notes)
+    if image.get_typeof("n-subifds"):
+        notes = (*notes, f"pictures within its pictures are left out: {image.get('n-subifds')}")
+    source = _from_vips(path, image, form, marks, notes)
     return replace(source, content=content, pages=pages, sheets=sheets, page=page or 0)
 
 
@@ -179,7 +199,7 @@ def open_image(path: Path, content: bytes | None, **options: Any) -> Any:
 
     The file is given by descriptor, since libvips would take brackets in a name for options.
     """
-    options = {"access": "sequential", "fail_on": "truncated", **options}
+    options = {"access": "sequential", "fail_on": "error", **options}
     if content is not None:
         return vips().Image.new_from_buffer(content, "", **options)
     with regular_file(path) as file:
@@ -206,28 +226,25 @@ def _refuse_drawings(path: Path, file: BinaryIO) -> None:
         )
 
 
-def _head_notes(file: BinaryIO, form: str) -> tuple[str, ...]:
-    """What libvips leaves out without a word, told by the first bytes."""
-    file.seek(0)
-    head = file.read(65536)
-    file.seek(0)
-    if form == "png" and b"acTL" in head.split(b"IDAT", 1)[0]:
-        return ("an animated PNG: only its first picture is enlarged",)
-    place = head.find(b"colrnclx")  # coded colour description (ISO/IEC 14496-12, 12.1.5)
-    transfer = head[place + 10 : place + 12]
-    if form == "avif" and place >= 0 and transfer in (b"\0\x10", b"\0\x12"):
-        return ("HDR (PQ or HLG): the numbers are kept, the mark that says so is not",)
-    return ()
+def _refuse_damage(path: Path, file: BinaryIO, form: str) -> None:
+    check = {"tiff": tiles_end_early, "gif": frames_end_early}.get(form)
+    if check is not None and check(file):
+        raise InputError(f"{path}: not a readable picture (its data ends early)")
 
 
-def _from_vips(path: Path, image: Any, form: str, notes: tuple[str, ...]) -> Source:
+def _from_vips(path: Path, image: Any, form: str, marks: Marks, notes: tuple[str, ...]) -> Source:
     """The first page as one picture."""
-    alpha = bool(image.hasalpha())
-    colours = image.bands - alpha
+    extra = bool(image.hasalpha())
+    alpha = extra and not marks.spare
+    colours = image.bands - extra
+    if extra and not alpha:
+        notes = (*notes, "a channel of no stated meaning is left out")
     if colours != (4 if image.interpretation == "cmyk" else colours) or colours not in (1, 3, 4):
         raise InputError(f"{path}: {image.bands} channels; want grey or colour, and alpha")
     if colours == 4 and image.interpretation != "cmyk":
         raise InputError(f"{path}: {image.bands} channels that are no CMYK; want grey or RGB")
+    if marks.profile is not None and not image.get_typeof("icc-profile-data"):
+        image = with_profile(image, marks.profile)
     profile = bytes(image.get("icc-profile-data")) if image.get_typeof("icc-profile-data") else None
     colour = plan_colour(image.interpretation, colours, profile)
     if image.format in ("complex", "dpcomplex"):
@@ -245,6 +262,10 @@ def _from_vips(path: Path, image: Any, form: str, notes: tuple[str, ...]) -> Sou
         header=image,
         decoder=None,
         content=None,
+        spare=extra and not alpha,
+        lossless=marks.lossless,
+        texts=marks.texts,
+        has_resolution=marks.resolution or bool(image.get_typeof("resolution-unit")),
         notes=(*notes, colour.note) if colour.note else notes,
     )
 
@@ -261,11 +282,12 @@ def _orientation(image: Any) -> int:
     return value if value in ORIENTATIONS else 1
 
 
-def _from_decoder(path: Path, decoder: Decoder, content: bytes | None) -> Source:
+def _from_decoder(path: Path, decoder: Decoder, content: bytes | None, marks: Marks) -> Source:
     """What Pillow and others read has no libvips header; one of a single pixel holds the fields."""
     header = vips().Image.black(1, 1)
+    icc = decoder.icc or marks.profile
     fields = {
-        "icc-profile-data": decoder.icc,
+        "icc-profile-data": icc,
         "exif-data": decoder.exif,
         "xmp-data": decoder.xmp,
     }
@@ -277,7 +299,7 @@ def _from_decoder(path: Path, decoder: Decoder, content: bytes | None) -> Source
         header.set_type(vips().GValue.gstr_type, "resolution-unit", "in")
     colours = decoder.channels - decoder.alpha
     interpretation = "cmyk" if decoder.cmyk else ("b-w" if colours == 1 else "srgb")
-    colour = plan_colour(interpretation, colours, decoder.icc)
+    colour = plan_colour(interpretation, colours, icc)
     return Source(
         path=path,
         format=decoder.name,
@@ -291,7 +313,8 @@ def _from_decoder(path: Path, decoder: Decoder, content: bytes | None) -> Source
         header=header,
         decoder=decoder,
         content=content,
-        notes=(colour.note,) if colour.note else (),
+        has_resolution=bool(decoder.dpi),
+        notes=(*marks.notes, *decoder.notes, *((colour.note,) if colour.note else ())),
     )
 
 
@@ -311,11 +334,29 @@ def source_image(source: Source) -> Iterator[Any]:
             kind = {"b-w": "grey16", "srgb": "rgb16"}[kind]
         yield image.copy(interpretation=kind)
         return
-    options = {"n": source.pages} if source.pages > 1 else {}
+    options: dict[str, Any] = {"n": source.pages} if source.pages > 1 else {}
     if source.page:
         options["page"] = source.page
     with _errors_name(source):
-        yield open_image(source.path, source.content, **options)
+        if source.format == "tiff" and source.header.get_typeof("tile-width"):
+            options = {**options, "fail_on": _tiles_fail_on(source, options)}
+        image = open_image(source.path, source.content, **options)
+        yield image.extract_band(0, n=image.bands - 1) if source.spare else image
+
+
+def _tiles_fail_on(source: Source, options: Mapping[str, Any]) -> str:
+    """libvips leaves broken tiles black unless warnings count, but a header may have harmless ones.
+
+    Those come without a message and with the first pixel.
+    """
+    try:
+        first = open_image(source.path, source.content, **{**options, "fail_on": "warning"})
+        first.crop(0, 0, 1, 1).avg()
+    except vips().Error as error:
+        if "tiff2vips" in str(error):
+            raise
+        return "error"
+    return "warning"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,15 +43,43 @@ def _silence_warnings() -> None:
 
 
 def reason(error: BaseException) -> str:
-    """The most telling line of a libvips error: the last that names a cause.
+    """What a libvips error says of its cause: in plain words, or its last line.
 
     libvips keeps its messages in one place for all threads, so another thread may have taken them;
     what is left then only says which call failed.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines or lines[-1].startswith("unable to"):
-        return "its data is damaged or ends early"
-    return lines[-1]
+        return _DAMAGED
+    # libheif's messages go over several lines.
+    return plain(lines[-1], " ".join(lines[-3:]))
+
+
+def plain(*messages: str) -> str:
+    """A decoder's message in words of people; the first as it stands where none is understood."""
+    for message in messages:
+        for pattern, words in _PLAIN:
+            if found := re.search(pattern, message):
+                return found.expand(words)
+    return messages[0]
+
+
+_DAMAGED: Final = "its data is damaged or ends early"
+_EARLY: Final = "its data ends early"
+_PLAIN: Final = (
+    (r"(\w+) compression support is not configured", r"\1 compression is not supported here"),
+    (r"not in a known format|is not a known file format", _DAMAGED),
+    (r"Read error at .* got \d+ bytes, expected|Not enough data at", _EARLY),
+    (r"[Uu]nexpected end of|premature end of|outside of file bounds|is truncated", _EARLY),
+    (r"not enough image data|Cannot read full", _EARLY),
+    (
+        r"libpng read error|unable to parse image|Corrupt frame|Bogus Huffman|^\(\d+\.\d+\)",
+        _DAMAGED,
+    ),
+    (r"unpack_from requires|invalid literal for int|Token too long|buffer overrun", _DAMAGED),
+    (r"data stream|not identified by this driver", _DAMAGED),
+)
+"""Messages that say little to people, and what they mean."""
 
 
 def rows_of(image: Any, *, strip_bytes: int = 4_000_000) -> Iterator[tuple[int, bytes]]:
@@ -87,4 +116,4 @@ def stoppable(image: Any, stop: threading.Event | None) -> Iterator[None]:
         image.set_progress(False)
 
 
-__all__ = ["DTYPES", "reason", "rows_of", "stoppable", "vips"]
+__all__ = ["DTYPES", "plain", "reason", "rows_of", "stoppable", "vips"]
