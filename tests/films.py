@@ -32,6 +32,7 @@ def make_film(
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
     sound: str | None = "aac",
+    sound_seconds: float | None = None,
     subtitles: Sequence[tuple[int, int, str]] = (),
     attachments: Sequence[tuple[str, str, bytes]] = (),
     chapters: Sequence[tuple[int, int, str]] = (),
@@ -83,7 +84,7 @@ def make_film(
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         if audio is not None:
-            _write_sound(out, audio, float((stamps[-1] + 1) * time_base))
+            _write_sound(out, audio, sound_seconds or float((stamps[-1] + 1) * time_base))
         for start, end, line in subtitles:
             packet = av.Packet(line.encode())
             packet.stream, packet.time_base = text, Fraction(1, 1000)
