@@ -33,6 +33,7 @@ def make_film(
     pix_fmt: str = "yuv420p",
     sound: str | None = "aac",
     sound_seconds: float | None = None,
+    sound_begin: Fraction = Fraction(0),
     subtitles: Sequence[tuple[int, int, str]] = (),
     attachments: Sequence[tuple[str, str, bytes]] = (),
     chapters: Sequence[tuple[int, int, str]] = (),
@@ -84,7 +85,8 @@ def make_film(
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         if audio is not None:
-            _write_sound(out, audio, sound_seconds or float((stamps[-1] + 1) * time_base))
+            seconds = float((stamps[-1] + 1 - stamps[0]) * time_base)
+            _write_sound(out, audio, sound_seconds or seconds, sound_begin)
         for start, end, line in subtitles:
             packet = av.Packet(line.encode())
             packet.stream, packet.time_base = text, Fraction(1, 1000)
@@ -99,13 +101,13 @@ def chapter(number: int, start: int, end: int, title: str) -> dict[str, Any]:
     return {"id": number + 1, **times, "metadata": {"title": title}}
 
 
-def _write_sound(out: Any, audio: Any, seconds: float) -> None:
+def _write_sound(out: Any, audio: Any, seconds: float, begin: Fraction) -> None:
     import av
 
     samples = int(16000 * seconds)
     wave = (8000 * np.sin(np.arange(samples) / 7)).astype(np.int16)[None]
     frame = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
-    frame.rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
+    frame.rate, frame.pts, frame.time_base = 16000, round(begin * 16000), Fraction(1, 16000)
     resampler = av.AudioResampler(
         format=audio.format.name, layout="mono", rate=16000, frame_size=audio.frame_size or 1024
     )

@@ -224,12 +224,13 @@ def _publish(plan: Plan, scratch: Scratch, source: Path) -> list[str]:
     files, frames = scratch.finished()
     if not frames:
         raise InputError(f"{source}: no frame between --start and --end")
-    window = plan.window
-    if plan.frames is not None:
-        window = _closed(plan, files)
+    window = _closed(plan, files) if plan.frames is not None else plan.window
+    # FFmpeg's start of a file is that of the packets it has looked at; frames may come before.
+    first = read_segment(files[0]).frames[0].pts * plan.info.time_base
+    window = replace(window, origin=min(window.origin, first))
     with atomic_path(plan.output) as part:
         joined: Joined = join(plan.info, files, part, plan.encoding, window)
-        faults = audit(part, times=joined.times, streams=joined.streams)
+        faults = audit(part, times=joined.times, streams=joined.streams, earliest=joined.earliest)
         if faults:
             raise OutputError(
                 f"{plan.output}: not written, since reading it back shows: {'; '.join(faults)}"
@@ -293,7 +294,7 @@ def _damage(plan: Plan, rendered: Rendered) -> str | None:
     parts = []
     if rendered.damaged:
         parts.append(f"{rendered.damaged} packets are damaged")
-    if plan.window == Window() and plan.frames is None:
+    if plan.window.whole and plan.frames is None:
         whole = wholeness(plan.info)
         if whole.missing:
             missing, stated = float(whole.missing), float(whole.stated)

@@ -142,6 +142,7 @@ def make_plan(
         window=Window(
             start=None if settings.start is None else info.start + settings.start,
             end=None if end is None else info.start + end,
+            origin=info.start,
         ),
         frames=frames,
         preview=settings.preview,

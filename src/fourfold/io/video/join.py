@@ -30,17 +30,33 @@ _REMADE: Final = ("bin_data", None)
 """Data streams of MP4 and MOV that the container writes itself: chapter titles, time codes."""
 
 
+_LEAD_IN: Final = Fraction(1, 20)
+"""Seconds of sound kept before the film begins: more than the delay of any encoder."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """The part of the source that is taken, in seconds on its clock; None is an open end."""
 
     start: Fraction | None = None
     end: Fraction | None = None
+    origin: Fraction = Fraction(0)
+    """When the source begins: the first time stamp of all its streams."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of the source is left out."""
+        return self.start is None and self.end is None
 
     @property
     def shift(self) -> Fraction:
-        """Seconds subtracted from every time stamp: a sample begins at 0."""
-        return Fraction(0) if self.start is None else self.start
+        """Seconds subtracted from every time stamp of every stream, so that the result begins at 0.
+
+        All streams move together, by the time at which the part begins or, of a whole film, its
+        first stream: a stream that begins later, stays later. Transport streams count from
+        anywhere, below zero too, and MP4 shows nothing of what is below zero.
+        """
+        return self.origin if self.start is None else self.start
 
     def holds(self, time: Fraction | None) -> bool:
         """Whether something at `time` is taken."""
@@ -57,6 +73,8 @@ class Joined:
     times: list[Fraction] = field(default_factory=list)
     """Seconds at which each frame is shown."""
     streams: dict[str, int] = field(default_factory=dict)
+    earliest: Fraction = Fraction(0)
+    """Seconds of the first time stamp written; below zero where sound begins before the film."""
     notes: list[str] = field(default_factory=list)
     """What could not be copied as it is, a sentence each."""
 
@@ -127,7 +145,7 @@ def _write(
 ) -> None:
     video, copies = _add_streams(source, out, info, encoding, joined)
     out.metadata.update(file_metadata(source.metadata))
-    chapters = chapters_within(source.chapters(), window.start, window.end)
+    chapters = chapters_within(source.chapters(), window.shift or None, window.end)
     if chapters:
         out.set_chapters(chapters)
     out.start_encoding()
@@ -136,16 +154,31 @@ def _write(
         unit = Fraction(packet.time_base)
         when = packet.dts if packet.dts is not None else packet.pts
         time = None if when is None else when * unit
-        if not window.holds(time):
+        if not window.holds(time) or _hidden(packet, source, out, window):
             continue
         if time is not None:
             pictures.write_until(time - window.shift)
         for piece in copies[packet.stream.index].convert(packet, round(window.shift / unit)):
+            if piece.pts is not None:
+                joined.earliest = min(joined.earliest, piece.pts * Fraction(piece.time_base))
             out.mux_one(piece)
     pictures.write_until(None)
     for copy in copies.values():
         for piece in copy.flush():
             out.mux_one(piece)
+
+
+def _hidden(packet: Any, source: Any, out: Any, window: Window) -> bool:
+    """Whether an edit list hides the sound in a packet and the new container has no such lists.
+
+    What a decoder needs to get going stays; Matroska then moves all streams by so much.
+    """
+    if "mov" not in source.format.name or out.format.name not in ("matroska", "webm"):
+        return False
+    if packet.stream.type != "audio" or packet.pts is None:
+        return False
+    end = (packet.pts + (packet.duration or 0)) * packet.time_base
+    return bool(end < window.shift - _LEAD_IN)
 
 
 def _add_streams(

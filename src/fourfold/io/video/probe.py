@@ -22,6 +22,7 @@ _INTERLACED_ORDERS: Final = (2, 3, 4, 5)
 _UNSPECIFIED: Final = 2
 _BT709, _SMPTE170M, _BT470BG = 1, 6, 5
 _HIGHEST_RATE: Final = 1000
+_MICROSECOND: Final = Fraction(1, 1_000_000)
 _RGB: Final = 0
 _ATTACHED_PICTURE: Final = 1 << 10
 _DEFAULT: Final = 1
@@ -61,7 +62,7 @@ class VideoInfo:
     """Rotation and mirroring a player applies: nine integers, or None."""
     interlaced: bool
     start: Fraction
-    """Seconds at which the file begins."""
+    """Seconds on its clock at which the file begins: the first of all its streams."""
     seconds: Fraction | None
     """Length the file states, if it does."""
     stated_frames: int
@@ -117,7 +118,7 @@ def probe(path: Path) -> VideoInfo:
             colour=_colour(frame, is_rgb=pixel_format.is_rgb),
             display_matrix=_display_matrix(frame),
             interlaced=interlaced,
-            start=Fraction(container.start_time or 0, 1_000_000),
+            start=_start(container),
             seconds=_seconds(container, stream),
             stated_frames=int(stream.frames or 0),
             codec=context.name,
@@ -150,6 +151,14 @@ def _rate(stream: Any, frame: Any) -> Fraction:
 def _pixel_aspect(stream: Any) -> Fraction:
     aspect = stream.sample_aspect_ratio
     return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
+
+
+def _start(container: Any) -> Fraction:
+    """FFmpeg's start of the file, in microseconds, made exact by the stream it is taken from."""
+    rough = Fraction(container.start_time or 0, 1_000_000)
+    starts = (s.start_time * s.time_base for s in container.streams if s.start_time is not None)
+    exact = min(starts, key=lambda start: abs(start - rough), default=rough)
+    return Fraction(exact) if abs(exact - rough) < _MICROSECOND else rough
 
 
 def _seconds(container: Any, stream: Any) -> Fraction | None:
