@@ -44,13 +44,14 @@ def make_film(
     pictures: Sequence[np.ndarray] | None = None,
     options: dict[str, str] | None = None,
     format: str | None = None,
+    rate: int = 12,
     to: Any = None,
 ) -> Path:
     """Write a film with the traits given; times of subtitles and chapters in milliseconds."""
     import av
 
     with av.open(to or str(path), "w", format=format) as out:
-        video = out.add_stream(codec, rate=12, options={"threads": "1", **(options or {})})
+        video = out.add_stream(codec, rate=rate, options={"threads": "1", **(options or {})})
         video.width, video.height = size
         video.pix_fmt = pix_fmt
         video.codec_context.time_base = time_base

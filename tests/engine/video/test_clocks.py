@@ -74,3 +74,44 @@ def test_sound_an_edit_list_hides_is_not_heard_in_matroska(tmp_path: Path, up: U
     result = upscale_video(cut, tmp_path / "out.mkv", upscaler=up, scale=1)
     assert 0 <= times(result.output)[0] - times(cut)[0] < Fraction(1, 8)
     assert result.frames == len(times(cut))
+
+
+def test_strung_together_transport_streams_play_one_after_the_other(
+    tmp_path: Path, up: Upscaler
+) -> None:
+    one = make_film(tmp_path / "one.ts", sound="mp2")
+    source = tmp_path / "two.ts"
+    source.write_bytes(one.read_bytes() * 2)
+    for target in ("out.mp4", "out.mkv"):
+        result = upscale_video(source, tmp_path / target, upscaler=up, scale=1)
+        shown = times(result.output)
+        assert len(shown) >= 23
+        assert shown == sorted(shown)
+        assert 1.8 < float(shown[-1] - shown[0]) < 2.2
+        assert 1.7 < packets(result.output, "audio")[-1][0] < 2.2
+        assert any("clock goes back" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".flv", ".mpg", ".mkv", ".mp4"])
+def test_parts_begin_where_they_should(suffix: str, tmp_path: Path, up: Upscaler) -> None:
+    codec = "libx264" if suffix != ".mpg" else "mpeg2video"
+    base = Fraction(1, 12) if suffix != ".mpg" else Fraction(1, 25)
+    stamps = range(round(3 / base))
+    source = make_film(
+        tmp_path / f"film{suffix}", stamps=stamps, codec=codec, sound=None, time_base=base,
+        options={"g": "12"}, rate=round(1 / base),
+    )  # fmt: skip
+    for start in (0.5, 1.5):
+        result = upscale_video(
+            source, tmp_path / f"{start}.mkv", upscaler=up, scale=1, start=start, end=start + 0.5
+        )
+        assert abs(result.frames - 0.5 / base) <= 1
+        assert times(result.output)[0] < Fraction(1, 10)
+
+
+def test_names_with_a_colon(tmp_path: Path, up: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_film(tmp_path / "12:30 party.mp4", stamps=range(3))
+    result = upscale_video(Path("12:30 party.mp4"), upscaler=up, scale=1, suffix="_out")
+    assert (tmp_path / "12:30 party_out.mp4").exists()
+    assert result.frames == 3

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fourfold.errors import OutputError
+from fourfold.io.video.clock import Straightener
 from fourfold.io.video.convert import Converter, converter_for
 from fourfold.io.video.encode import CODECS, Encoding
 from fourfold.io.video.metadata import chapters_within, file_metadata, mov_flags, stream_metadata
@@ -78,6 +79,11 @@ class Joined:
     notes: list[str] = field(default_factory=list)
     """What could not be copied as it is, a sentence each."""
 
+    def note_time(self, packet: Any) -> None:
+        """Remember when a packet that is written is shown, if nothing is shown before it."""
+        if packet.pts is not None:
+            self.earliest = min(self.earliest, packet.pts * Fraction(packet.time_base))
+
 
 def fits(stream: Any, container_format: str) -> bool:
     """Whether a container can hold a copy of the stream, by writing a header with it."""
@@ -125,12 +131,14 @@ def join(
             if kind == "matroska":
                 options["default_mode"] = "passthrough"
             with av.open(
-                str(target), "w", format=kind, container_options=options,
+                str(target.absolute()), "w", format=kind, container_options=options,
                 metadata_errors="surrogateescape",
             ) as out:  # fmt: skip
                 _write(source, out, info, files, encoding, window, joined)
     except (av.error.FFmpegError, ValueError) as error:
-        raise OutputError(f"{target.name}: cannot be written ({reason(error)})") from error
+        raise OutputError(
+            f"{info.path}: its larger version cannot be written ({reason(error)})"
+        ) from error
     return joined
 
 
@@ -150,7 +158,9 @@ def _write(
         out.set_chapters(chapters)
     out.start_encoding()
     pictures = _Pictures(_packets(files, info, window, joined), out, video, encoding.time_base)
-    for packet in _demuxed(source, [source.streams[index] for index in copies]):
+    clock = Straightener()
+    demuxed = _demuxed(source, [source.streams[index] for index in copies])
+    for packet in clock.straighten(demuxed):
         unit = Fraction(packet.time_base)
         when = packet.dts if packet.dts is not None else packet.pts
         time = None if when is None else when * unit
@@ -159,13 +169,13 @@ def _write(
         if time is not None:
             pictures.write_until(time - window.shift)
         for piece in copies[packet.stream.index].convert(packet, round(window.shift / unit)):
-            if piece.pts is not None:
-                joined.earliest = min(joined.earliest, piece.pts * Fraction(piece.time_base))
+            joined.note_time(piece)
             out.mux_one(piece)
     pictures.write_until(None)
     for copy in copies.values():
         for piece in copy.flush():
             out.mux_one(piece)
+    joined.notes.extend(clock.notes())
 
 
 def _hidden(packet: Any, source: Any, out: Any, window: Window) -> bool:

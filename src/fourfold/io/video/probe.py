@@ -83,7 +83,8 @@ def open_input(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        return av.open(str(path), metadata_errors="surrogateescape")
+        # Absolute, since FFmpeg takes what is before a colon for a protocol.
+        return av.open(str(path.absolute()), metadata_errors="surrogateescape")
     except (av.error.FFmpegError, ValueError) as error:
         raise InputError(f"{path}: not a readable film ({reason(error)})") from error
 
