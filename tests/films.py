@@ -33,6 +33,7 @@ def make_film(
     pix_fmt: str = "yuv420p",
     sound: str | None = "aac",
     sound_seconds: float | None = None,
+    sound_rate: int = 16000,
     sound_begin: Fraction = Fraction(0),
     subtitles: Sequence[tuple[int, int, str]] = (),
     attachments: Sequence[tuple[str, str, bytes]] = (),
@@ -62,7 +63,7 @@ def make_film(
             video.set_display_rotation(rotation)
         for name, code in (colour or {}).items():
             setattr(video.codec_context, name, code)
-        audio = None if sound is None else out.add_stream(sound, rate=16000, layout="mono")
+        audio = None if sound is None else out.add_stream(sound, rate=sound_rate, layout="mono")
         if audio is not None and audio.codec_context.name.startswith("wma"):
             audio.bit_rate = 64_000
         text = None if not subtitles else out.add_mux_stream("subrip")
@@ -105,12 +106,13 @@ def chapter(number: int, start: int, end: int, title: str) -> dict[str, Any]:
 def _write_sound(out: Any, audio: Any, seconds: float, begin: Fraction) -> None:
     import av
 
-    samples = int(16000 * seconds)
+    rate = audio.codec_context.sample_rate
+    samples = int(rate * seconds)
     wave = (8000 * np.sin(np.arange(samples) / 7)).astype(np.int16)[None]
     frame = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
-    frame.rate, frame.pts, frame.time_base = 16000, round(begin * 16000), Fraction(1, 16000)
+    frame.rate, frame.pts, frame.time_base = rate, round(begin * rate), Fraction(1, rate)
     resampler = av.AudioResampler(
-        format=audio.format.name, layout="mono", rate=16000, frame_size=audio.frame_size or 1024
+        format=audio.format.name, layout="mono", rate=rate, frame_size=audio.frame_size or 1024
     )
     for ready in [*resampler.resample(frame), *resampler.resample(None)]:
         out.mux(audio.encode(ready))

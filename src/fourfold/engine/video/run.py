@@ -232,6 +232,7 @@ def _publish(plan: Plan, scratch: Scratch, source: Path) -> list[str]:
         joined: Joined = join(plan.info, files, part, plan.encoding, window)
         faults = audit(part, times=joined.times, streams=joined.streams, earliest=joined.earliest)
         if faults:
+            scratch.useless = True
             raise OutputError(
                 f"{plan.output}: not written, since reading it back shows: {'; '.join(faults)}"
             )
@@ -273,6 +274,8 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     notes = [] if plan.suffix_note is None else [plan.suffix_note]
     if plan.info.interlaced:
         notes.append("interlaced: deinterlaced with bwdif, one picture a frame")
+    if plan.info.transparent:
+        notes.append("transparency is not kept in films")
     return tuple(notes)
 
 

@@ -104,7 +104,7 @@ class FrameReader:
                     continue
                 except av.error.FFmpegError as error:
                     logger.debug("%s: a packet is skipped (%s)", self.info.path, reason(error))
-                    self.damaged += 1
+                    self.damaged += packet.size > 0  # an empty one repeats the frame before
                     continue
                 for frame in frames:
                     self.damaged += bool(frame.is_corrupt)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from fourfold.errors import OutputError
 from fourfold.io.video.clock import Straightener
 from fourfold.io.video.convert import Converter, converter_for
+from fourfold.io.video.cover import attach_cover, is_cover
 from fourfold.io.video.encode import CODECS, Encoding
 from fourfold.io.video.metadata import chapters_within, file_metadata, mov_flags, stream_metadata
 from fourfold.io.video.packets import EncodedPacket, Stamp, read_segment
@@ -90,6 +91,10 @@ def fits(stream: Any, container_format: str) -> bool:
     av = load_av()
     if container_format in ("mp4", "mov") and _codec_name(stream).startswith("amr"):
         return False  # 3GP files pack several frames together, which FFmpeg's muxer refuses
+    if is_cover(stream) and container_format != "mp4":
+        return False  # an attachment in Matroska, and nothing of its kind elsewhere
+    if stream.type == "attachment" and container_format != "matroska":
+        return False
     try:
         with av.open(io.BytesIO(), "w", format=container_format) as trial:
             _add_copy(trial, stream)
@@ -127,8 +132,11 @@ def join(
     kind = FORMATS[target.suffix.lower()]
     try:
         with open_input(info.path) as source:
-            options = {"movflags": mov_flags(source)} if kind in ("mp4", "mov") else {}
-            if kind == "matroska":
+            # Without bitexact, Matroska files carry random numbers and differ from run to run.
+            options = {"fflags": "+bitexact"} if kind in ("matroska", "webm") else {}
+            if kind in ("mp4", "mov"):
+                options["movflags"] = mov_flags(source)
+            elif kind == "matroska":
                 options["default_mode"] = "passthrough"
             with av.open(
                 str(target.absolute()), "w", format=kind, container_options=options,
@@ -208,11 +216,15 @@ def _add_streams(
         elif fits(stream, kind):
             added = _add_copy(out, stream)
             copies[stream.index] = Converter(added)
+        elif attach_cover(info.path, stream, out):
+            joined.streams["video"] = joined.streams.get("video", 0) + 1
+            continue
         else:
-            converter = converter_for(stream, out)
+            converter = None if is_cover(stream) else converter_for(stream, out)
             name = f"{stream.type} stream {stream.index} ({_codec_name(stream)})"
             if converter is None:
-                joined.notes.append(f"{name} is left out: {kind} cannot hold it; -o x.mkv may")
+                hint = "" if kind == "matroska" else "; -o x.mkv may"
+                joined.notes.append(f"{name} is left out: {kind} cannot hold it{hint}")
                 continue
             joined.notes.append(f"{name} is converted: {kind} cannot hold it as it is")
             added = converter.stream

@@ -24,7 +24,7 @@ _BT709, _SMPTE170M, _BT470BG = 1, 6, 5
 _HIGHEST_RATE: Final = 1000
 _MICROSECOND: Final = Fraction(1, 1_000_000)
 _RGB: Final = 0
-_ATTACHED_PICTURE: Final = 1 << 10
+ATTACHED_PICTURE: Final = 1 << 10
 _DEFAULT: Final = 1
 
 
@@ -61,6 +61,8 @@ class VideoInfo:
     display_matrix: tuple[int, ...] | None
     """Rotation and mirroring a player applies: nine integers, or None."""
     interlaced: bool
+    transparent: bool
+    """Whether it has an alpha channel, which results have not."""
     start: Fraction
     """Seconds on its clock at which the file begins: the first of all its streams."""
     seconds: Fraction | None
@@ -91,7 +93,7 @@ def open_input(path: Path) -> Any:
 
 def main_stream(container: Any, path: Path) -> Any:
     """The stream to enlarge: the first marked default, else the first; cover art never."""
-    films = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
+    films = [s for s in container.streams.video if not int(s.disposition) & ATTACHED_PICTURE]
     films = [s for s in films if s.codec_context is not None]
     if not films:
         raise InputError(f"{path}: holds no video stream that can be decoded")
@@ -119,6 +121,7 @@ def probe(path: Path) -> VideoInfo:
             colour=_colour(frame, is_rgb=pixel_format.is_rgb),
             display_matrix=_display_matrix(frame),
             interlaced=interlaced,
+            transparent=_transparent(stream, pixel_format),
             start=_start(container),
             seconds=_seconds(container, stream),
             stated_frames=int(stream.frames or 0),
@@ -152,6 +155,12 @@ def _rate(stream: Any, frame: Any) -> Fraction:
 def _pixel_aspect(stream: Any) -> Fraction:
     aspect = stream.sample_aspect_ratio
     return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
+
+
+def _transparent(stream: Any, pixel_format: Any) -> bool:
+    # VP8 and VP9 keep alpha beside the picture, and the file says so.
+    marked = any(k.lower() == "alpha_mode" and v == "1" for k, v in stream.metadata.items())
+    return marked or any(c.is_alpha for c in pixel_format.components)
 
 
 def _start(container: Any) -> Fraction:
@@ -192,4 +201,12 @@ def _display_matrix(frame: Any) -> tuple[int, ...] | None:
     return None
 
 
-__all__ = ["VIDEO_SUFFIXES", "Colour", "VideoInfo", "main_stream", "open_input", "probe"]
+__all__ = [
+    "ATTACHED_PICTURE",
+    "VIDEO_SUFFIXES",
+    "Colour",
+    "VideoInfo",
+    "main_stream",
+    "open_input",
+    "probe",
+]
