@@ -32,6 +32,9 @@ def make_film(
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
     sound: str | None = "aac",
+    sound_seconds: float | None = None,
+    sound_rate: int = 16000,
+    sound_begin: Fraction = Fraction(0),
     subtitles: Sequence[tuple[int, int, str]] = (),
     attachments: Sequence[tuple[str, str, bytes]] = (),
     chapters: Sequence[tuple[int, int, str]] = (),
@@ -42,13 +45,14 @@ def make_film(
     pictures: Sequence[np.ndarray] | None = None,
     options: dict[str, str] | None = None,
     format: str | None = None,
+    rate: int = 12,
     to: Any = None,
 ) -> Path:
     """Write a film with the traits given; times of subtitles and chapters in milliseconds."""
     import av
 
     with av.open(to or str(path), "w", format=format) as out:
-        video = out.add_stream(codec, rate=12, options={"threads": "1", **(options or {})})
+        video = out.add_stream(codec, rate=rate, options={"threads": "1", **(options or {})})
         video.width, video.height = size
         video.pix_fmt = pix_fmt
         video.codec_context.time_base = time_base
@@ -59,7 +63,7 @@ def make_film(
             video.set_display_rotation(rotation)
         for name, code in (colour or {}).items():
             setattr(video.codec_context, name, code)
-        audio = None if sound is None else out.add_stream(sound, rate=16000, layout="mono")
+        audio = None if sound is None else out.add_stream(sound, rate=sound_rate, layout="mono")
         if audio is not None and audio.codec_context.name.startswith("wma"):
             audio.bit_rate = 64_000
         text = None if not subtitles else out.add_mux_stream("subrip")
@@ -83,7 +87,8 @@ def make_film(
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         if audio is not None:
-            _write_sound(out, audio, float((stamps[-1] + 1) * time_base))
+            seconds = float((stamps[-1] + 1 - stamps[0]) * time_base)
+            _write_sound(out, audio, sound_seconds or seconds, sound_begin)
         for start, end, line in subtitles:
             packet = av.Packet(line.encode())
             packet.stream, packet.time_base = text, Fraction(1, 1000)
@@ -98,15 +103,16 @@ def chapter(number: int, start: int, end: int, title: str) -> dict[str, Any]:
     return {"id": number + 1, **times, "metadata": {"title": title}}
 
 
-def _write_sound(out: Any, audio: Any, seconds: float) -> None:
+def _write_sound(out: Any, audio: Any, seconds: float, begin: Fraction) -> None:
     import av
 
-    samples = int(16000 * seconds)
+    rate = audio.codec_context.sample_rate
+    samples = int(rate * seconds)
     wave = (8000 * np.sin(np.arange(samples) / 7)).astype(np.int16)[None]
     frame = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
-    frame.rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
+    frame.rate, frame.pts, frame.time_base = rate, round(begin * rate), Fraction(1, rate)
     resampler = av.AudioResampler(
-        format=audio.format.name, layout="mono", rate=16000, frame_size=audio.frame_size or 1024
+        format=audio.format.name, layout="mono", rate=rate, frame_size=audio.frame_size or 1024
     )
     for ready in [*resampler.resample(frame), *resampler.resample(None)]:
         out.mux(audio.encode(ready))

@@ -105,3 +105,26 @@ def test_flicker_of_a_model_on_a_film(
     assert 0 < row["still_share"] <= 1
     assert run(command) == 0
     assert "film.mp4  tiny" in capsys.readouterr().out
+
+
+def test_two_films_never_become_one_file(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_film(tmp_path / "film.avi", codec="mpeg4", sound=None, stamps=range(2))
+    make_film(tmp_path / "film.mp4", sound=None, stamps=range(3))
+    assert run(["upscale", str(tmp_path), "-n", model, "--overwrite"]) == 1
+    error = capsys.readouterr().err
+    assert "film_x2.mp4 is the result of" in error
+    assert "use another --suffix or -o" in error
+    with av.open(str(tmp_path / "film_x2.mp4")) as film:
+        assert film.streams.video[0].frames == 2  # the first one's
+
+
+def test_output_that_is_a_file_without_suffix(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = make_film(tmp_path / "film.mp4", stamps=range(2))
+    (tmp_path / "taken").write_text("something")
+    assert run(["upscale", str(film), "-n", model, "-o", str(tmp_path / "taken")]) == 2
+    assert "got an existing file" in capsys.readouterr().err
+    assert (tmp_path / "taken").read_text() == "something"

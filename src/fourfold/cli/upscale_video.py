@@ -13,9 +13,10 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from fourfold.cli.lines import json_line, one_line
-from fourfold.errors import FourfoldError, UsageError
+from fourfold.errors import FourfoldError, OutputError, UsageError
 
 if TYPE_CHECKING:
+    from fourfold.engine.claims import Claims
     from fourfold.engine.size import TargetSize
     from fourfold.engine.upscaler import Upscaler
     from fourfold.engine.video.progress import Progress
@@ -84,10 +85,15 @@ def upscale_videos(
     single: bool,
 ) -> list[str]:
     """Enlarge each film and say what became of it; returns the reasons of those that failed."""
+    from fourfold.engine.claims import Claims
+
     failures = []
+    claims = Claims(options="--suffix or -o")
     for found in without_results(list(videos), settings, upscaler.scale):
         try:
-            outcome = _upscale_one(found, out, upscaler, settings, dry_run=dry_run, single=single)
+            claims.owner = found.path
+            target = _target(found, out, single=single)
+            outcome = _upscale_one(found, target, upscaler, settings, claims, dry_run=dry_run)
         except UsageError:
             raise
         except FourfoldError as error:
@@ -100,22 +106,22 @@ def upscale_videos(
 
 def _upscale_one(
     found: Found,
-    out: str | None,
+    target: Path | None,
     upscaler: Upscaler,
     settings: VideoSettings,
+    claims: Claims,
     *,
     dry_run: bool,
-    single: bool,
 ) -> dict[str, Any]:
     from fourfold.engine.video.run import estimate_video, plan_video, run_video
 
-    target = _target(found, out, single=single)
     if target is not None and target.is_dir():
         plan = plan_video(found.path, None, upscaler, settings)
         target = target / found.relative.with_name(plan.output.name)
+    output = target or plan_video(found.path, None, upscaler, settings).output
+    claims.take(output)
     if dry_run:
         return _estimated(found, estimate_video(found.path, target, upscaler, settings))
-    output = target or plan_video(found.path, None, upscaler, settings).output
     if output.exists() and not settings.overwrite:
         reason = "exists (--overwrite replaces it)"
         named = {"input": str(found.path), "output": str(output)}
@@ -134,7 +140,14 @@ def _target(found: Found, out: str | None, *, single: bool) -> Path | None:
     path = Path(out)
     if single and path.suffix and not path.is_dir():
         return path
-    (path / found.relative).parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_dir():
+        wanted = "a folder or a new name, such as film.mp4" if single else "a folder"
+        raise UsageError(f"-o {out}: want {wanted}, got an existing file")
+    folder = (path / found.relative).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror or error})") from error
     return path
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
 
+from fourfold.engine.claims import Claims
 from fourfold.engine.naming import OutputSettings, without_results
 from fourfold.engine.picture import Finished, Picture, enlarge, finish, prepare
 from fourfold.engine.size import TargetSize
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import FourfoldError, OutputError, UsageError
-from fourfold.io.parts import remove_leftovers
+from fourfold.errors import FourfoldError, UsageError
 from fourfold.io.paths import STDIO, Found
 from fourfold.weights.zoo import DEFAULT_MODEL
 
@@ -126,7 +126,7 @@ def upscale_file(
     found = Found(Path(source), Path(Path(source).name))
     out = None if target is None else str(target)
     try:
-        picture = prepare(found, out, up, settings, single=True, claim=_Claims(found.path).take)
+        picture = prepare(found, out, up, settings, single=True, claim=Claims(found.path).take)
     except Finished as kept:
         return kept.path
     try:
@@ -168,30 +168,6 @@ def _in_order(numbered: Iterator[tuple[int, Outcome]]) -> Iterator[Outcome]:
         while following in early:
             yield early.pop(following)
             following += 1
-
-
-class _Claims:
-    """Which input each result belongs to, so that no two write the same file."""
-
-    def __init__(self, owner: Path | None = None) -> None:
-        self.owner = owner
-        self._owners: dict[str, Path | None] = {}
-        self._folders: set[Path] = set()
-
-    def take(self, path: Path) -> None:
-        """`OutputError` when an earlier input has this result."""
-        if path.parent not in self._folders:
-            self._folders.add(path.parent)
-            for leftover in remove_leftovers(path.parent):
-                logger.info("removed %s, left by a run that was killed", leftover)
-        # Casefolded: macOS and Windows take A.png and a.png for one file.
-        key = str(path.absolute()).casefold()
-        if key in self._owners:
-            raise OutputError(
-                f"{self.owner}: {path} is the result of {self._owners[key]}; use another --suffix, "
-                "--ext or -o for one of them"
-            )
-        self._owners[key] = self.owner
 
 
 @dataclass(slots=True, kw_only=True)
@@ -261,7 +237,7 @@ class _Run:
         thread.start()
 
     def _prepare_all(self) -> None:
-        claims = _Claims()
+        claims = Claims()
         for number, item in enumerate(self.found):
             prepared = self._prepare(number, item, claims)
             if not _put(self._prepared, prepared, self._stop):
@@ -270,7 +246,7 @@ class _Run:
                 return
         _put(self._prepared, None, self._stop)
 
-    def _prepare(self, number: int, item: Found, claims: _Claims) -> _Work | _Numbered | UsageError:
+    def _prepare(self, number: int, item: Found, claims: Claims) -> _Work | _Numbered | UsageError:
         started = time.perf_counter()
         claims.owner = item.path
         name = str(item.path)

@@ -27,13 +27,11 @@ from fourfold.io.video.audit import audit
 from fourfold.io.video.join import Joined, Window, join
 from fourfold.io.video.packets import read_segment
 from fourfold.io.video.probe import probe
+from fourfold.io.video.whole import wholeness
 from fourfold.weights.zoo import DEFAULT_MODEL
 
 _FORMAT: Final = 1
 """Raised when segments of an earlier version would differ."""
-
-_MISSING_SECONDS: Final = 0.5
-"""How much shorter than stated a film may be before it counts as cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +188,7 @@ def run_video(
             cancelled=cancel or _never,
         )
         meter.joining()
-        notes, shown = _publish(plan, scratch, source)
+        notes = _publish(plan, scratch, source)
     remove_scratch(plan.output)
     return VideoResult(
         output=plan.output,
@@ -201,7 +199,7 @@ def run_video(
         repeated=rendered.repeated,
         seconds=time.perf_counter() - started,
         notes=(*_notes(plan), *discarded, *_moved(rendered), *notes),
-        damage=_damage(plan, rendered, shown),
+        damage=_damage(plan, rendered),
     )
 
 
@@ -221,25 +219,24 @@ def _check_target(plan: Plan, settings: VideoSettings) -> None:
         raise OutputError(f"{output}: exists (--overwrite replaces it)")
 
 
-def _publish(plan: Plan, scratch: Scratch, source: Path) -> tuple[list[str], Fraction]:
-    """Join, read back, rename; the segments stay if anything is wrong.
-
-    Returns the notes of joining and the seconds from the first frame to the end of the last.
-    """
+def _publish(plan: Plan, scratch: Scratch, source: Path) -> list[str]:
+    """Join, read back, rename; returns the notes of joining. The segments stay on failure."""
     files, frames = scratch.finished()
     if not frames:
         raise InputError(f"{source}: no frame between --start and --end")
-    window = plan.window
-    if plan.frames is not None:
-        window = _closed(plan, files)
+    window = _closed(plan, files) if plan.frames is not None else plan.window
+    # FFmpeg's start of a file is that of the packets it has looked at; frames may come before.
+    first = read_segment(files[0]).frames[0].pts * plan.info.time_base
+    window = replace(window, origin=min(window.origin, first))
     with atomic_path(plan.output) as part:
         joined: Joined = join(plan.info, files, part, plan.encoding, window)
-        faults = audit(part, times=joined.times, streams=joined.streams)
+        faults = audit(part, times=joined.times, streams=joined.streams, earliest=joined.earliest)
         if faults:
+            scratch.useless = True
             raise OutputError(
                 f"{plan.output}: not written, since reading it back shows: {'; '.join(faults)}"
             )
-    return joined.notes, joined.times[-1] - joined.times[0] + 1 / plan.info.rate
+    return joined.notes
 
 
 def _closed(plan: Plan, files: list[Path]) -> Window:
@@ -277,6 +274,8 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     notes = [] if plan.suffix_note is None else [plan.suffix_note]
     if plan.info.interlaced:
         notes.append("interlaced: deinterlaced with bwdif, one picture a frame")
+    if plan.info.transparent:
+        notes.append("transparency is not kept in films")
     return tuple(notes)
 
 
@@ -293,25 +292,21 @@ def _moved(rendered: Rendered) -> list[str]:
     return [f"{rendered.moved} frames without a usable time stamp were given the next one"]
 
 
-def _missing_seconds(plan: Plan, shown: Fraction) -> Fraction:
-    """How much shorter the film is than its index states; 0 for a part, and without an index."""
-    whole = plan.window == Window() and plan.frames is None
-    if plan.info.seconds is None or not plan.info.stated_frames or not whole:
-        return Fraction(0)
-    return plan.info.seconds - shown
-
-
-def _damage(plan: Plan, rendered: Rendered, shown: Fraction) -> str | None:
+def _damage(plan: Plan, rendered: Rendered) -> str | None:
     """What is missing or broken in the source, in words; None when nothing is."""
     parts = []
     if rendered.damaged:
         parts.append(f"{rendered.damaged} packets are damaged")
-    missing = _missing_seconds(plan, shown)
-    if missing > _MISSING_SECONDS:
-        parts.append(f"{float(missing):.1f} s of {float(plan.info.seconds or 0):.1f} s are missing")
+    if plan.window.whole and plan.frames is None:
+        whole = wholeness(plan.info)
+        if whole.missing:
+            missing, stated = float(whole.missing), float(whole.stated)
+            parts.append(f"{missing:.1f} s of {stated:.1f} s are missing")
+        if whole.broken is not None:
+            parts.append(f"the container is damaged ({whole.broken})")
     if not parts:
         return None
-    return f"{plan.info.path}: {' and '.join(parts)}; the {rendered.frames} that decode are kept"
+    return f"{plan.info.path}: {' and '.join(parts)}; the {rendered.frames} frames that decode are kept"
 
 
 __all__ = [

@@ -27,6 +27,8 @@ class Scratch:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.useless = False
+        """Whether going on from here would fail again."""
 
     def finished(self) -> tuple[list[Path], int]:
         """Usable segments in order, and how many frames they hold.
@@ -74,8 +76,9 @@ def fingerprint(source: Path, settings: Mapping[str, Any]) -> str:
 def open_scratch(output: Path, key: str, manifest: Mapping[str, Any]) -> Iterator[Scratch]:
     """The work folder of `output`, locked against a second process while it is in use.
 
-    It stays when the work is broken off and is removed by `remove_scratch`. `OutputError` when
-    another process works on the same film or the disk refuses.
+    It stays when the work is broken off, unless it fails and there is nothing to go on from, and
+    is removed by `remove_scratch`. `OutputError` when another process works on the same film or
+    the disk refuses.
     """
     folder = output.with_name(f".{output.name}.{key}{_ENDING}")
     try:
@@ -86,10 +89,21 @@ def open_scratch(output: Path, key: str, manifest: Mapping[str, Any]) -> Iterato
         lock = (folder / "lock").open("a+b")
     except OSError as error:
         raise OutputError(f"{output}: cannot write ({error.strerror or error})") from error
-    with lock:
-        if not _lock(lock):
-            raise OutputError(f"{output}: another process is working on it; wait or stop that one")
-        yield Scratch(folder)
+    scratch, failed = Scratch(folder), False
+    try:
+        with lock:
+            if not _lock(lock):
+                raise OutputError(
+                    f"{output}: another process is working on it; wait or stop that one"
+                )
+            try:
+                yield scratch
+            except (InputError, OutputError):
+                failed = scratch.useless or not any(folder.glob("*.seg"))
+                raise
+    finally:
+        if failed:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_scratch(output: Path) -> None:

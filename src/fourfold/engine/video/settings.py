@@ -142,6 +142,7 @@ def make_plan(
         window=Window(
             start=None if settings.start is None else info.start + settings.start,
             end=None if end is None else info.start + end,
+            origin=info.start,
         ),
         frames=frames,
         preview=settings.preview,
@@ -195,11 +196,10 @@ def _container(info: VideoInfo, codec: str, output: Path | None) -> tuple[str, s
     own = info.path.suffix.lower()
     if own in able:
         return own, None
-    for suffix in able:
-        if everything_fits(info, FORMATS[suffix]):
-            return suffix, f"written as {suffix}, since {own or 'this kind'} is only read"
     # Matroska holds nearly everything, and every codec of ours.
-    return ".mkv", f"written as .mkv, since {own or 'this kind'} is only read"
+    suffix = next((name for name in able if everything_fits(info, FORMATS[name])), ".mkv")
+    cause = f"cannot hold {codec}" if own in FORMATS else "is only read"
+    return suffix, f"written as {suffix}, since {own or 'this kind'} {cause}"
 
 
 __all__ = ["PREVIEW_SECONDS", "Plan", "VideoSettings", "make_plan", "parse_time", "target_size"]

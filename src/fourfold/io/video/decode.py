@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fourfold.imaging.arrays import AnyImage
+from fourfold.io.video.clock import JUMP
 from fourfold.io.video.probe import VideoInfo, open_input
 from fourfold.io.video.pyav import load_av, reason
 
@@ -49,38 +50,52 @@ class FrameReader:
         """Frames whose time stamp was missing or not after the previous one."""
         self._start, self._end = start, end
         self._last: int | None = None
+        self._offset = 0
 
     def __iter__(self) -> Iterator[Frame]:
         count = 0
-        with open_input(self.info.path) as container:
-            stream = container.streams[self.info.stream]
-            stream.thread_type = "AUTO"
-            if self._start is not None:
-                self._seek(container, stream)
-            for raw in self._progressive(self._decoded(container, stream), stream):
-                pts = self._stamp(raw)
-                time = pts * self.info.time_base
-                if self._start is not None and time < self._start:
-                    continue
-                if self._end is not None and time >= self._end:
-                    return
-                count += 1
-                if count > self.skip:
-                    yield Frame(to_rgb(raw, self.info), pts, int(raw.duration or 0))
+        for raw in self._progressive(self._from_start()):
+            pts = self._stamp(raw)
+            time = pts * self.info.time_base
+            if self._start is not None and time < self._start:
+                continue
+            if self._end is not None and time >= self._end:
+                return
+            count += 1
+            if count > self.skip:
+                yield Frame(to_rgb(raw, self.info), pts, int(raw.duration or 0))
 
-    def _seek(self, container: Any, stream: Any) -> None:
-        """To the key frame before the start; files that cannot seek are decoded from the top."""
+    def _from_start(self) -> Iterator[Any]:
+        """Decoded frames from the start or earlier: from the top where seeking goes too far."""
+        if self._start is not None:
+            with open_input(self.info.path) as container:
+                frames = self._decoded(container, self._seek(container, self._start))
+                first = next(frames, None)
+                # Of transport streams and FLV, FFmpeg guesses the place.
+                pts = None if first is None else first.pts
+                if pts is not None and pts * self.info.time_base <= self._start:
+                    yield first
+                    yield from frames
+                    return
+            self.damaged = 0
+        with open_input(self.info.path) as container:
+            yield from self._decoded(container, container.streams[self.info.stream])
+
+    def _seek(self, container: Any, start: Fraction) -> Any:
+        """Seek to the key frame before the start; returns the stream."""
         av = load_av()
-        start = self._start or Fraction(0)
+        stream = container.streams[self.info.stream]
         # A second earlier: with reordered frames the index counts decoding time.
         wanted = max(start - 1, self.info.start)
         try:
             container.seek(int(wanted / stream.time_base), stream=stream)
         except av.error.FFmpegError as error:
             logger.debug("%s cannot seek (%s)", self.info.path, reason(error))
+        return stream
 
     def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
         av = load_av()
+        stream.thread_type = "AUTO"
         try:
             for packet in container.demux(stream):
                 try:
@@ -89,7 +104,7 @@ class FrameReader:
                     continue
                 except av.error.FFmpegError as error:
                     logger.debug("%s: a packet is skipped (%s)", self.info.path, reason(error))
-                    self.damaged += 1
+                    self.damaged += packet.size > 0  # an empty one repeats the frame before
                     continue
                 for frame in frames:
                     self.damaged += bool(frame.is_corrupt)
@@ -98,17 +113,24 @@ class FrameReader:
             logger.debug("%s ends early (%s)", self.info.path, reason(error))
             self.damaged += 1
 
-    def _progressive(self, frames: Iterator[Any], stream: Any) -> Iterator[Any]:
+    def _progressive(self, frames: Iterator[Any]) -> Iterator[Any]:
         """The frames themselves, or interlaced ones made whole by bwdif, one for one."""
-        return deinterlaced(frames, stream.time_base) if self.info.interlaced else frames
+        return deinterlaced(frames, self.info.time_base) if self.info.interlaced else frames
 
     def _stamp(self, raw: Any) -> int:
         """The frame's time stamp, made to increase where the file's do not."""
         pts = raw.pts if raw.pts is not None else raw.dts
+        step = max(1, round(1 / (self.info.rate * self.info.time_base)))
+        if pts is not None:
+            pts += self._offset
+            if self._last is not None and (self._last - pts) * self.info.time_base > JUMP:
+                # Files that were strung together: the next one goes on where the last ended.
+                self._offset += self._last + step - pts
+                pts = self._last + step
+                self.moved += 1
         if pts is None or (self._last is not None and pts <= self._last):
             self.moved += 1
-            step = round(1 / (self.info.rate * self.info.time_base)) if pts is None else 1
-            pts = 0 if self._last is None else self._last + max(1, step)
+            pts = 0 if self._last is None else self._last + (step if pts is None else 1)
         self._last = int(pts)
         return self._last
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from fourfold.errors import OutputError
+from fourfold.io.video.clock import Straightener
 from fourfold.io.video.convert import Converter, converter_for
+from fourfold.io.video.cover import attach_cover, is_cover
 from fourfold.io.video.encode import CODECS, Encoding
 from fourfold.io.video.metadata import chapters_within, file_metadata, mov_flags, stream_metadata
 from fourfold.io.video.packets import EncodedPacket, Stamp, read_segment
@@ -30,17 +32,33 @@ _REMADE: Final = ("bin_data", None)
 """Data streams of MP4 and MOV that the container writes itself: chapter titles, time codes."""
 
 
+_LEAD_IN: Final = Fraction(1, 20)
+"""Seconds of sound kept before the film begins: more than the delay of any encoder."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """The part of the source that is taken, in seconds on its clock; None is an open end."""
 
     start: Fraction | None = None
     end: Fraction | None = None
+    origin: Fraction = Fraction(0)
+    """When the source begins: the first time stamp of all its streams."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of the source is left out."""
+        return self.start is None and self.end is None
 
     @property
     def shift(self) -> Fraction:
-        """Seconds subtracted from every time stamp: a sample begins at 0."""
-        return Fraction(0) if self.start is None else self.start
+        """Seconds subtracted from every time stamp of every stream, so that the result begins at 0.
+
+        All streams move together, by the time at which the part begins or, of a whole film, its
+        first stream: a stream that begins later, stays later. Transport streams count from
+        anywhere, below zero too, and MP4 shows nothing of what is below zero.
+        """
+        return self.origin if self.start is None else self.start
 
     def holds(self, time: Fraction | None) -> bool:
         """Whether something at `time` is taken."""
@@ -57,8 +75,15 @@ class Joined:
     times: list[Fraction] = field(default_factory=list)
     """Seconds at which each frame is shown."""
     streams: dict[str, int] = field(default_factory=dict)
+    earliest: Fraction = Fraction(0)
+    """Seconds of the first time stamp written; below zero where sound begins before the film."""
     notes: list[str] = field(default_factory=list)
     """What could not be copied as it is, a sentence each."""
+
+    def note_time(self, packet: Any) -> None:
+        """Remember when a packet that is written is shown, if nothing is shown before it."""
+        if packet.pts is not None:
+            self.earliest = min(self.earliest, packet.pts * Fraction(packet.time_base))
 
 
 def fits(stream: Any, container_format: str) -> bool:
@@ -66,6 +91,10 @@ def fits(stream: Any, container_format: str) -> bool:
     av = load_av()
     if container_format in ("mp4", "mov") and _codec_name(stream).startswith("amr"):
         return False  # 3GP files pack several frames together, which FFmpeg's muxer refuses
+    if is_cover(stream) and container_format != "mp4":
+        return False  # an attachment in Matroska, and nothing of its kind elsewhere
+    if stream.type == "attachment" and container_format != "matroska":
+        return False
     try:
         with av.open(io.BytesIO(), "w", format=container_format) as trial:
             _add_copy(trial, stream)
@@ -103,16 +132,21 @@ def join(
     kind = FORMATS[target.suffix.lower()]
     try:
         with open_input(info.path) as source:
-            options = {"movflags": mov_flags(source)} if kind in ("mp4", "mov") else {}
-            if kind == "matroska":
+            # Without bitexact, Matroska files carry random numbers and differ from run to run.
+            options = {"fflags": "+bitexact"} if kind in ("matroska", "webm") else {}
+            if kind in ("mp4", "mov"):
+                options["movflags"] = mov_flags(source)
+            elif kind == "matroska":
                 options["default_mode"] = "passthrough"
             with av.open(
-                str(target), "w", format=kind, container_options=options,
+                str(target.absolute()), "w", format=kind, container_options=options,
                 metadata_errors="surrogateescape",
             ) as out:  # fmt: skip
                 _write(source, out, info, files, encoding, window, joined)
     except (av.error.FFmpegError, ValueError) as error:
-        raise OutputError(f"{target.name}: cannot be written ({reason(error)})") from error
+        raise OutputError(
+            f"{info.path}: its larger version cannot be written ({reason(error)})"
+        ) from error
     return joined
 
 
@@ -127,25 +161,42 @@ def _write(
 ) -> None:
     video, copies = _add_streams(source, out, info, encoding, joined)
     out.metadata.update(file_metadata(source.metadata))
-    chapters = chapters_within(source.chapters(), window.start, window.end)
+    chapters = chapters_within(source.chapters(), window.shift or None, window.end)
     if chapters:
         out.set_chapters(chapters)
     out.start_encoding()
     pictures = _Pictures(_packets(files, info, window, joined), out, video, encoding.time_base)
-    for packet in _demuxed(source, [source.streams[index] for index in copies]):
+    clock = Straightener()
+    demuxed = _demuxed(source, [source.streams[index] for index in copies])
+    for packet in clock.straighten(demuxed):
         unit = Fraction(packet.time_base)
         when = packet.dts if packet.dts is not None else packet.pts
         time = None if when is None else when * unit
-        if not window.holds(time):
+        if not window.holds(time) or _hidden(packet, source, out, window):
             continue
         if time is not None:
             pictures.write_until(time - window.shift)
         for piece in copies[packet.stream.index].convert(packet, round(window.shift / unit)):
+            joined.note_time(piece)
             out.mux_one(piece)
     pictures.write_until(None)
     for copy in copies.values():
         for piece in copy.flush():
             out.mux_one(piece)
+    joined.notes.extend(clock.notes())
+
+
+def _hidden(packet: Any, source: Any, out: Any, window: Window) -> bool:
+    """Whether an edit list hides the sound in a packet and the new container has no such lists.
+
+    What a decoder needs to get going stays; Matroska then moves all streams by so much.
+    """
+    if "mov" not in source.format.name or out.format.name not in ("matroska", "webm"):
+        return False
+    if packet.stream.type != "audio" or packet.pts is None:
+        return False
+    end = (packet.pts + (packet.duration or 0)) * packet.time_base
+    return bool(end < window.shift - _LEAD_IN)
 
 
 def _add_streams(
@@ -165,11 +216,15 @@ def _add_streams(
         elif fits(stream, kind):
             added = _add_copy(out, stream)
             copies[stream.index] = Converter(added)
+        elif attach_cover(info.path, stream, out):
+            joined.streams["video"] = joined.streams.get("video", 0) + 1
+            continue
         else:
-            converter = converter_for(stream, out)
+            converter = None if is_cover(stream) else converter_for(stream, out)
             name = f"{stream.type} stream {stream.index} ({_codec_name(stream)})"
             if converter is None:
-                joined.notes.append(f"{name} is left out: {kind} cannot hold it; -o x.mkv may")
+                hint = "" if kind == "matroska" else "; -o x.mkv may"
+                joined.notes.append(f"{name} is left out: {kind} cannot hold it{hint}")
                 continue
             joined.notes.append(f"{name} is converted: {kind} cannot hold it as it is")
             added = converter.stream

@@ -9,7 +9,14 @@ from typing import Any, Final
 _OF_THE_OLD_FILE: Final = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 )
-_OF_THE_OLD_ENCODING: Final = ("bps", "number_of_", "_statistics", "duration", "encoder")
+_OF_THE_OLD_ENCODING: Final = (
+    "bps",
+    "number_of_",
+    "_statistics",
+    "duration",
+    "encoder",
+    "alpha_mode",
+)
 
 _MOV_KNOWS: Final = frozenset(
     {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"}

@@ -22,8 +22,9 @@ _INTERLACED_ORDERS: Final = (2, 3, 4, 5)
 _UNSPECIFIED: Final = 2
 _BT709, _SMPTE170M, _BT470BG = 1, 6, 5
 _HIGHEST_RATE: Final = 1000
+_MICROSECOND: Final = Fraction(1, 1_000_000)
 _RGB: Final = 0
-_ATTACHED_PICTURE: Final = 1 << 10
+ATTACHED_PICTURE: Final = 1 << 10
 _DEFAULT: Final = 1
 
 
@@ -60,8 +61,10 @@ class VideoInfo:
     display_matrix: tuple[int, ...] | None
     """Rotation and mirroring a player applies: nine integers, or None."""
     interlaced: bool
+    transparent: bool
+    """Whether it has an alpha channel, which results have not."""
     start: Fraction
-    """Seconds at which the file begins."""
+    """Seconds on its clock at which the file begins: the first of all its streams."""
     seconds: Fraction | None
     """Length the file states, if it does."""
     stated_frames: int
@@ -82,14 +85,15 @@ def open_input(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        return av.open(str(path), metadata_errors="surrogateescape")
+        # Absolute, since FFmpeg takes what is before a colon for a protocol.
+        return av.open(str(path.absolute()), metadata_errors="surrogateescape")
     except (av.error.FFmpegError, ValueError) as error:
         raise InputError(f"{path}: not a readable film ({reason(error)})") from error
 
 
 def main_stream(container: Any, path: Path) -> Any:
     """The stream to enlarge: the first marked default, else the first; cover art never."""
-    films = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
+    films = [s for s in container.streams.video if not int(s.disposition) & ATTACHED_PICTURE]
     films = [s for s in films if s.codec_context is not None]
     if not films:
         raise InputError(f"{path}: holds no video stream that can be decoded")
@@ -117,7 +121,8 @@ def probe(path: Path) -> VideoInfo:
             colour=_colour(frame, is_rgb=pixel_format.is_rgb),
             display_matrix=_display_matrix(frame),
             interlaced=interlaced,
-            start=Fraction(container.start_time or 0, 1_000_000),
+            transparent=_transparent(stream, pixel_format),
+            start=_start(container),
             seconds=_seconds(container, stream),
             stated_frames=int(stream.frames or 0),
             codec=context.name,
@@ -152,6 +157,20 @@ def _pixel_aspect(stream: Any) -> Fraction:
     return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
 
 
+def _transparent(stream: Any, pixel_format: Any) -> bool:
+    # VP8 and VP9 keep alpha beside the picture, and the file says so.
+    marked = any(k.lower() == "alpha_mode" and v == "1" for k, v in stream.metadata.items())
+    return marked or any(c.is_alpha for c in pixel_format.components)
+
+
+def _start(container: Any) -> Fraction:
+    """FFmpeg's start of the file, in microseconds, made exact by the stream it is taken from."""
+    rough = Fraction(container.start_time or 0, 1_000_000)
+    starts = (s.start_time * s.time_base for s in container.streams if s.start_time is not None)
+    exact = min(starts, key=lambda start: abs(start - rough), default=rough)
+    return Fraction(exact) if abs(exact - rough) < _MICROSECOND else rough
+
+
 def _seconds(container: Any, stream: Any) -> Fraction | None:
     if stream.duration:
         return Fraction(stream.duration * stream.time_base)
@@ -182,4 +201,12 @@ def _display_matrix(frame: Any) -> tuple[int, ...] | None:
     return None
 
 
-__all__ = ["VIDEO_SUFFIXES", "Colour", "VideoInfo", "main_stream", "open_input", "probe"]
+__all__ = [
+    "ATTACHED_PICTURE",
+    "VIDEO_SUFFIXES",
+    "Colour",
+    "VideoInfo",
+    "main_stream",
+    "open_input",
+    "probe",
+]
