@@ -17,13 +17,24 @@ from fourfold.io.images import write_pixels
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
 
+_HEED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_work_that_is_stopped_says_so_and_leaves_nothing(tmp_path: Path, number: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
     write_pixels(noise, tmp_path / "in" / "large.png")
     command = [sys.executable, "-m", "fourfold", "upscale", str(tmp_path / "in"), "-o"]
     command.append(str(tmp_path / "out"))
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # Started in the background, tests would hand on that Ctrl-C is ignored.
+    wrapped = ["python", "-c", _HEED, *command]
+    with subprocess.Popen(
+        wrapped, executable=sys.executable, stderr=subprocess.PIPE, text=True
+    ) as process:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob("out/.*")) and time.monotonic() < deadline:
             time.sleep(0.02)  # the scratch file shows that the network is at work
