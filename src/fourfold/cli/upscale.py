@@ -75,7 +75,7 @@ def upscale(
     as_json: bool = typer.Option(False, "--json", help="One JSON object per input on stdout."),
     codec: str = typer.Option("auto", help="Films: auto, h264, hevc, av1, ffv1 or prores."),
     crf: float | None = typer.Option(None, help="Films: quality, lower is better (h264: 18)."),
-    preset: str | None = typer.Option(None, help="Films: the encoder's speed (h264: medium)."),
+    preset: str | None = typer.Option(None, help="Films: the encoder's speed (h264: veryfast)."),
     start: str | None = typer.Option(None, help="Films: begin here, seconds or H:MM:SS."),
     end: str | None = typer.Option(None, help="Films: end here, seconds or H:MM:SS."),
     frames: int | None = typer.Option(None, help="Films: no more frames than these."),
