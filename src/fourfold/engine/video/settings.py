@@ -11,7 +11,7 @@ from typing import Final
 from fourfold.engine.size import TargetSize
 from fourfold.errors import UsageError
 from fourfold.io.video.encode import CODECS, Encoding
-from fourfold.io.video.join import FORMATS, Window, everything_fits
+from fourfold.io.video.join import FORMATS, Window, everything_fits, has_uncompressed_sound
 from fourfold.io.video.probe import VideoInfo
 
 PREVIEW_SECONDS: Final = 3
@@ -196,6 +196,8 @@ def _container(info: VideoInfo, codec: str, output: Path | None) -> tuple[str, s
     own = info.path.suffix.lower()
     if own in able:
         return own, None
+    if ".mov" in able and has_uncompressed_sound(info):
+        able = (".mov", *able)  # it names the channels, which Matroska leaves players to guess
     # Matroska holds nearly everything, and every codec of ours.
     suffix = next((name for name in able if everything_fits(info, FORMATS[name])), ".mkv")
     cause = f"cannot hold {codec}" if own in FORMATS else "is only read"

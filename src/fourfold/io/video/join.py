@@ -112,10 +112,19 @@ def everything_fits(info: VideoInfo, container_format: str) -> bool:
     is_mp4 = container_format == "mp4"
     with open_input(info.path) as source:
         return all(
-            fits(stream, container_format)
-            and not (is_mp4 and _codec_name(stream).startswith("pcm_"))
+            fits(stream, container_format) and not (is_mp4 and _is_uncompressed(stream))
             for stream in _others(source, info)
         )
+
+
+def has_uncompressed_sound(info: VideoInfo) -> bool:
+    """Whether a sound stream of the film is PCM."""
+    with open_input(info.path) as source:
+        return any(_is_uncompressed(stream) for stream in _others(source, info))
+
+
+def _is_uncompressed(stream: Any) -> bool:
+    return _codec_name(stream).startswith("pcm_")
 
 
 def join(
@@ -332,4 +341,12 @@ class _Pictures:
         self._out.mux_one(made)
 
 
-__all__ = ["FORMATS", "Joined", "Window", "everything_fits", "fits", "join"]
+__all__ = [
+    "FORMATS",
+    "Joined",
+    "Window",
+    "everything_fits",
+    "fits",
+    "has_uncompressed_sound",
+    "join",
+]
