@@ -261,6 +261,12 @@ def _add_copy(out: Any, stream: Any) -> Any:
     added = out.add_stream_from_template(stream, opaque=True)
     added.metadata.update(stream_metadata(stream.metadata))
     added.disposition = stream.disposition
+    if stream.type == "audio" and stream.codec_context is not None:
+        # Unnamed in AVI and WAV; players assume these, and some say so each time.
+        usual = {"1 channels": "mono", "2 channels": "stereo"}
+        layout = usual.get(stream.codec_context.layout.name)
+        if layout is not None:
+            added.codec_context.layout = layout
     return added
 
 
