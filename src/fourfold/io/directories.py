@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final, NamedTuple
 
@@ -16,7 +16,12 @@ INTEROP: Final = 40965
 _PARENTS: Final = {EXIF: MAIN, INTEROP: EXIF, GPS: MAIN}
 
 _MOST_ENTRIES: Final = 512
-"""Of a directory; real ones have fewer than 100."""
+"""Of a directory that is kept; real ones have fewer than 100."""
+
+_MOST_COUNTED: Final = 65535
+"""Of a directory that is only looked into: as many as classic TIFF can count."""
+
+_MOST_PAGES: Final = 10_000
 
 BROKEN: Final = (struct.error, ValueError, KeyError, OverflowError, OSError)
 """What reading a directory that is none may raise."""
@@ -26,6 +31,9 @@ _SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11
 
 _LONG: Final = 4
 _LONG8: Final = 16
+NUMBERS: Final = {3: "H", _LONG: "I", _LONG8: "Q"}
+"""Types of sizes and places in the file, as `struct` takes them."""
+
 _POINTER_TYPES: Final = (_LONG, 13, _LONG8, 18)
 
 
@@ -93,15 +101,30 @@ def read_header(file: BinaryIO) -> tuple[Layout, int]:
     return layout, first
 
 
-def read_table(file: BinaryIO, layout: Layout, offset: int) -> tuple[list[Entry], int]:
+def read_pages(file: BinaryIO) -> Iterator[tuple[Layout, dict[int, Entry]]]:
+    """The layout, and the entries of each page by tag; each page once, so loops end.
+
+    Raises one of `BROKEN`.
+    """
+    layout, offset = read_header(file)
+    seen = set[int]()
+    while offset and offset not in seen and len(seen) < _MOST_PAGES:
+        seen.add(offset)
+        entries, offset = read_table(file, layout, offset, most=_MOST_COUNTED)
+        yield layout, {entry.tag: entry for entry in entries}
+
+
+def read_table(
+    file: BinaryIO, layout: Layout, offset: int, *, most: int = _MOST_ENTRIES
+) -> tuple[list[Entry], int]:
     """The entries of the directory at `offset`, and the offset of the next directory.
 
     Values outside the table are not read. Raises one of `BROKEN`.
     """
     file.seek(offset)
     (count,) = struct.unpack(layout.count, file.read(struct.calcsize(layout.count)))
-    if count > _MOST_ENTRIES:
-        raise ValueError(f"{count} entries; want at most {_MOST_ENTRIES}")
+    if count > most:
+        raise ValueError(f"{count} entries; want at most {most}")
     table = file.read(count * struct.calcsize(layout.entry))
     (following,) = struct.unpack(layout.pointer, file.read(struct.calcsize(layout.pointer)))
     return [Entry(*item) for item in struct.iter_unpack(layout.entry, table)], following
@@ -220,12 +243,14 @@ __all__ = [
     "GPS",
     "INTEROP",
     "MAIN",
+    "NUMBERS",
     "Directories",
     "Entry",
     "Layout",
     "Value",
     "pack_directories",
     "read_header",
+    "read_pages",
     "read_table",
     "read_tables",
     "read_value",

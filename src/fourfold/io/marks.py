@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO, Final
 
-from fourfold.io.damage import directories
+from fourfold.io.directories import read_pages
 from fourfold.io.png import TEXTS, XMP_KEY, Chunk
 from fourfold.io.profiles import marked_profile
 
@@ -73,7 +73,7 @@ def read_marks(file: BinaryIO, form: str, page: int = 0) -> Marks:
             return Marks(lossless=_is_lossless(file))
         if form == "tiff":
             return Marks(spare=_has_spare(file, page))
-    except (struct.error, OverflowError, ValueError):
+    except (struct.error, OverflowError, ValueError, KeyError):
         pass
     finally:
         file.seek(0)
@@ -181,9 +181,10 @@ _EXTRA: Final = 338
 
 def _has_spare(file: BinaryIO, page: int) -> bool:
     """ExtraSamples of 0: neither kind of transparency (TIFF 6.0, section 18)."""
-    for tags, order in islice(directories(file), page, page + 1):
-        kind, count, value = tags.get(_EXTRA, (0, 0, b""))
-        return bool(kind == 3 and count == 1 and struct.unpack_from(order + "H", value)[0] == 0)
+    for layout, tags in islice(read_pages(file), page, page + 1):
+        _, kind, count, value = tags.get(_EXTRA, (0, 0, 0, b""))
+        zero = kind == 3 and count == 1 and struct.unpack_from(layout.order + "H", value)[0] == 0
+        return bool(zero)
     return False
 
 
