@@ -148,12 +148,12 @@ def _check_output(out: str | None, ext: str, *, several: bool) -> None:
     """`UsageError` for a file name as the place of several results, or against --ext."""
     from fourfold.io.formats import format_of_suffix, has_picture_suffix
     from fourfold.io.paths import STDIO, is_folder
-    from fourfold.io.video.probe import VIDEO_SUFFIXES
+    from fourfold.io.video.probe import has_film_suffix
 
     if out in (None, STDIO) or is_folder(Path(out)):
         return
     path = Path(out)
-    if several and (has_picture_suffix(path) or path.suffix.lower() in VIDEO_SUFFIXES):
+    if several and (has_picture_suffix(path) or has_film_suffix(path)):
         raise UsageError(f"-o {out}: want a folder for several inputs, got the name of a file")
     form = format_of_suffix(path)
     if form is not None and ext not in ("auto", form.name):

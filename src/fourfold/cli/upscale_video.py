@@ -56,9 +56,9 @@ def video_settings(
 
 def is_video(found: Found) -> bool:
     """Whether an input goes to the film engine."""
-    from fourfold.io.video.probe import VIDEO_SUFFIXES
+    from fourfold.io.video.probe import has_film_suffix
 
-    return found.path.suffix.lower() in VIDEO_SUFFIXES
+    return has_film_suffix(found.path)
 
 
 def without_results(

@@ -1,4 +1,4 @@
-"""Tile geometry: integers only.
+"""Tile geometry: pure integers, no arrays.
 
 A picture is cut into tiles that cover each pixel once. The network sees a window: the tile and a
 halo of context around it, so that what is kept equals the whole-picture result. All windows of a
@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
-
-import numpy.typing as npt
 
 from fourfold.imaging.turns import Turn
 
@@ -102,11 +99,6 @@ class Box:
         return slice(self.left, self.right)
 
 
-def extent(image: npt.NDArray[Any]) -> Box:
-    """The box of a whole image `(H, W, ...)`."""
-    return Box(0, image.shape[0], 0, image.shape[1])
-
-
 def plan_spans(
     length: int, *, tile: int, halo: int, start: int = 0, stop: int | None = None
 ) -> list[Span]:
@@ -155,4 +147,4 @@ def window_overhead(height: int, width: int, *, tile: int, halo: int) -> float:
     return pixels / (height * width)
 
 
-__all__ = ["Box", "Span", "extent", "plan_spans", "plan_tiles", "window_overhead"]
+__all__ = ["Box", "Span", "plan_spans", "plan_tiles", "window_overhead"]

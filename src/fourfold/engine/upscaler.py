@@ -19,7 +19,7 @@ from fourfold.engine.backend import Backend, Tensor4
 from fourfold.engine.memory import parse_memory, parse_tile, plan_tile
 from fourfold.engine.network import Network, Stage, load_network
 from fourfold.engine.select import Choice, choose, open_backend
-from fourfold.engine.tiles import Box, extent, plan_tiles
+from fourfold.engine.tiles import Box, plan_tiles
 from fourfold.errors import BackendError, BackendOutOfMemory
 from fourfold.imaging.alpha import FILL_HALO, extend_colour, keep_plateaus
 from fourfold.imaging.arrays import AnyImage, Image, check_picture, from_float, to_float
@@ -153,36 +153,36 @@ class Upscaler:
                 lr[..., :-1] = extend_colour(lr[..., :-1], lr[..., -1])
                 inner = window.within(seen)
                 lr = lr[inner.rows, inner.columns]
-            sr = self._any_channels(lr, kept.within(window), picture.within(window))
+            sr = self._any_channels(lr, kept.within(window), window.common(picture).within(window))
             yield kept.within(picture).scaled(self.scale), from_float(sr, pixels.dtype)
 
-    def _any_channels(self, lr: Image, kept: Box, picture: Box) -> Image:
+    def _any_channels(self, lr: Image, kept: Box, real: Box) -> Image:
         """The `kept` box of `lr` `(h, w, 1..4)`, enlarged, with as many channels, in [0, 1].
 
-        Outside the box `picture` (of which `lr` is a window) lie mirrored pixels.
+        Outside the box `real` of `lr` lie mirrored pixels.
         """
         if lr.shape[2] in (1, 3):
-            return self._colour(lr, kept, picture)
-        sr = self._colour(lr[..., :-1], kept, picture)
-        alpha_sr = self._alpha(lr[..., -1], kept, picture)
+            return self._colour(lr, kept, real)
+        sr = self._colour(lr[..., :-1], kept, real)
+        alpha_sr = self._alpha(lr[..., -1], kept, real)
         return np.concatenate([sr, alpha_sr[..., None]], axis=2)
 
-    def _alpha(self, alpha: Image, kept: Box, picture: Box) -> Image:
+    def _alpha(self, alpha: Image, kept: Box, real: Box) -> Image:
         """Transparency goes through the network as a grey picture, but plateaus stay exact."""
-        near = kept.grow(1, inside=extent(alpha).common(picture))
+        near = kept.grow(1, inside=real)
         around = alpha[near.rows, near.columns]
         first = around[0, 0]
         if (around == first).all():
             return np.full((kept.height * self.scale, kept.width * self.scale), first, np.float32)
-        alpha_sr = keep_plateaus(self._colour(alpha[..., None], near, picture)[..., 0], around)
+        alpha_sr = keep_plateaus(self._colour(alpha[..., None], near, real)[..., 0], around)
         crop = kept.within(near).scaled(self.scale)
         return alpha_sr[crop.rows, crop.columns]
 
-    def _colour(self, lr: Image, kept: Box, picture: Box) -> Image:
+    def _colour(self, lr: Image, kept: Box, real: Box) -> Image:
         """Network and consistency for the `kept` box of `lr` `(h, w, 1|3)`, clipped to [0, 1]."""
         near = kept
         if self.consistency:
-            near = kept.grow(CONSISTENCY_HALO, inside=extent(lr).common(picture))
+            near = kept.grow(CONSISTENCY_HALO, inside=real)
         rgb = lr if lr.shape[2] == 3 else np.repeat(lr, 3, axis=2)
         sr = self._ensemble(rgb, near)
         if lr.shape[2] == 1:

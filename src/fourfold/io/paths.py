@@ -13,7 +13,7 @@ from typing import Final
 from fourfold.errors import InputError, OutputError
 from fourfold.io.formats import has_picture_suffix, looks_like_picture
 from fourfold.io.parts import locked_part
-from fourfold.io.video.probe import VIDEO_SUFFIXES
+from fourfold.io.video.probe import has_film_suffix
 
 STDIO: Final = "-"
 """As an input: standard input; as an output: standard output."""
@@ -113,8 +113,7 @@ def _files_below(folder: Path, recursive: bool, leave_out: Path | None) -> Itera
 
 
 def _is_wanted(path: Path) -> bool:
-    is_film = path.suffix.lower() in VIDEO_SUFFIXES
-    return is_film or has_picture_suffix(path) or looks_like_picture(path)
+    return has_film_suffix(path) or has_picture_suffix(path) or looks_like_picture(path)
 
 
 __all__ = ["STDIO", "Found", "atomic_path", "find_inputs", "is_folder"]

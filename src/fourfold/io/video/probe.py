@@ -79,6 +79,11 @@ class VideoInfo:
         return None if self.seconds is None else max(1, round(self.seconds * self.rate))
 
 
+def has_film_suffix(path: Path) -> bool:
+    """Whether the name says film, in upper or lower case."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
 def open_input(path: Path) -> Any:
     """An open PyAV container; `InputError` for what FFmpeg cannot open."""
     av = load_av()
@@ -206,6 +211,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "Colour",
     "VideoInfo",
+    "has_film_suffix",
     "main_stream",
     "open_input",
     "probe",
