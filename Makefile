@@ -18,7 +18,7 @@ demo: $(VENV)/core.stamp
 	@echo "The result is in out/chelsea_x4.png; compare it with demo/chelsea.png"
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 slow: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m slow

@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib as mpl
 import pyvips
 
-from fourfold.io.images import read_pixels
+from fourfold.pictures.images import read_pixels
 from fourfold.training.journal import read_journal
 
 mpl.use("Agg")

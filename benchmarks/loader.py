@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stamp import stamp
 
-from fourfold.data import CropSettings, CropStream, find_sources, open_pairs
+from fourfold.datasets import CropSettings, CropStream, find_sources, open_pairs
 
 BATCH = 16
 

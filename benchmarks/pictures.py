@@ -21,10 +21,10 @@ import numpy as np
 import pyvips
 from stamp import stamp
 
-from fourfold.engine.pipeline import OutputSettings, upscale_files
 from fourfold.engine.upscaler import Upscaler
-from fourfold.io.images import read_pixels, write_pixels
-from fourfold.io.paths import find_inputs
+from fourfold.jobs.inputs import find_inputs
+from fourfold.jobs.pipeline import OutputSettings, upscale_files
+from fourfold.pictures.images import read_pixels, write_pixels
 
 DEMO = Path(__file__).parents[1] / "docs" / "pictures" / "before-after.png"
 
@@ -69,7 +69,7 @@ def folder(files: int, side: int, rounds: int) -> None:
 
 _PEAK = """
 import resource, sys
-from fourfold.engine.pipeline import upscale_file
+from fourfold.jobs.pipeline import upscale_file
 upscale_file(sys.argv[1], sys.argv[2], max_pixels=10**11)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
@@ -107,7 +107,7 @@ def encoders() -> None:
 _ENCODE = """
 import sys
 import pyvips
-from fourfold.io.encode import SAVERS, Saving
+from fourfold.pictures.encode import SAVERS, Saving
 
 def peak():
     lines = open("/proc/self/status").read().splitlines()

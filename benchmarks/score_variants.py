@@ -19,9 +19,9 @@ from fourfold import Upscaler
 from fourfold.evaluation.datasets import load_pair, open_dataset
 from fourfold.imaging.color import rgb_to_y
 from fourfold.imaging.resize import imresize
-from fourfold.io.images import read_pixels
 from fourfold.metrics.psnr import psnr
 from fourfold.metrics.ssim import ssim
+from fourfold.pictures.images import read_pixels
 
 SCALE = 4
 Images = tuple[np.ndarray, np.ndarray]

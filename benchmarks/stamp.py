@@ -6,7 +6,7 @@ import datetime
 import os
 import subprocess
 
-from fourfold.engine.openvino import cpu_name, cpu_precisions
+from fourfold.runtimes.openvino import cpu_name, cpu_precisions
 
 
 def stamp() -> str:

@@ -19,9 +19,9 @@ from pathlib import Path
 from stamp import stamp
 
 from fourfold import Upscaler
-from fourfold.engine.video.run import upscale_video
-from fourfold.io.video.decode import FrameReader
-from fourfold.io.video.probe import probe
+from fourfold.films.decode import FrameReader
+from fourfold.films.probe import probe
+from fourfold.jobs.films.run import upscale_video
 
 
 def main() -> None:

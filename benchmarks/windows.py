@@ -15,7 +15,7 @@ import numpy as np
 from stamp import stamp
 
 from fourfold.engine.network import load_network
-from fourfold.engine.openvino import open_openvino
+from fourfold.runtimes.openvino import open_openvino
 
 SIDES = {"trunk": (168, 336, 600), "upsampler": (70, 102, 134, 262), "whole": (128, 256, 344)}
 

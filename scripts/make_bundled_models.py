@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fourfold.weights.format import Model, save_model
 from fourfold.weights.inference_form import fold_srresnet
-from fourfold.weights.keras import KERAS_EPSILON, srresnet_from_keras
+from fourfold.weights.readers.keras import KERAS_EPSILON, srresnet_from_keras
 from fourfold.weights.zoo import BUNDLED_DIR
 
 GENERATORS = {

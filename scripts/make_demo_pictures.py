@@ -15,7 +15,7 @@ import skimage.data
 
 from fourfold import Upscaler
 from fourfold.imaging.resize import imresize
-from fourfold.io.images import write_pixels
+from fourfold.pictures.images import write_pixels
 
 ROOT = Path(__file__).parent.parent
 CROP = (slice(40, 280), slice(110, 350))

@@ -9,7 +9,7 @@ import pytest
 
 MODULES = [
     "fourfold.cli.argv",
-    "fourfold.engine.bf16",
+    "fourfold.runtimes.bf16",
     "fourfold.engine.memory",
     "fourfold.engine.tiles",
     "fourfold.imaging.arrays",

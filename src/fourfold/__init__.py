@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from fourfold._version import __version__
 
 if TYPE_CHECKING:
-    from fourfold.engine.pipeline import upscale_file
     from fourfold.engine.upscaler import Upscaler
-    from fourfold.engine.video.run import upscale_video
+    from fourfold.jobs.films.run import upscale_video
+    from fourfold.jobs.pipeline import upscale_file
 
 _HOMES = {
     "Upscaler": "fourfold.engine.upscaler",
-    "upscale_file": "fourfold.engine.pipeline",
-    "upscale_video": "fourfold.engine.video.run",
+    "upscale_file": "fourfold.jobs.pipeline",
+    "upscale_video": "fourfold.jobs.films.run",
 }
 
 

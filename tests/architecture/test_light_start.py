@@ -29,7 +29,7 @@ CODES = {
 
 @pytest.mark.parametrize("name", CODES)
 def test_works_with_torch_blocked(name: str, tmp_path: Path) -> None:
-    from fourfold.io.images import read_pixels, write_pixels
+    from fourfold.pictures.images import read_pixels, write_pixels
 
     small = tmp_path / "small.png"
     write_pixels(read_pixels(ROOT / "demo" / "chelsea.png")[:20, :20], small)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from fourfold.cli.main import run
-from fourfold.io.images import write_pixels
+from fourfold.pictures.images import write_pixels
 
 
 @pytest.fixture

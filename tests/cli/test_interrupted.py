@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fourfold.__main__ import main
-from fourfold.io.images import write_pixels
+from fourfold.pictures.images import write_pixels
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 

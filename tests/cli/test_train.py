@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fourfold.cli.main import run
-from fourfold.io.images import write_pixels
+from fourfold.pictures.images import write_pixels
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fourfold.cli.main import run
-from fourfold.io.images import read_pixels, write_pixels
+from fourfold.pictures.images import read_pixels, write_pixels
 from fourfold.weights.format import save_model
 from tests.models import tiny_model
 

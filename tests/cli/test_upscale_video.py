@@ -9,7 +9,7 @@ import pytest
 
 from fourfold.cli.main import run
 from fourfold.weights.format import save_model
-from tests.films import make_film
+from tests.made_films import make_film
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")

@@ -13,12 +13,12 @@ from fourfold.engine import upscaler
 from fourfold.engine.tiles import plan_tiles
 from fourfold.engine.upscaler import Upscaler
 from fourfold.weights.format import save_model
+from tests.made_pictures import image
 from tests.models import tiny_model
-from tests.pictures import image
 
 PEAK = """
 import resource, sys
-from fourfold.engine.pipeline import upscale_file
+from fourfold.jobs.pipeline import upscale_file
 upscale_file(sys.argv[1], sys.argv[2], model=sys.argv[3], max_memory=sys.argv[4], tile=512)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from fourfold import Upscaler
 from fourfold.engine import upscaler as module
-from fourfold.engine.backend import Tensor4
 from fourfold.errors import BackendOutOfMemory, ImageContractError, ModelNotFound, UsageError
 from fourfold.imaging.resize import imresize
+from fourfold.runtimes.backend import Tensor4
 from tests.models import tiny_model
 
 MODEL = tiny_model()

@@ -9,8 +9,8 @@ import pyvips
 from fourfold.errors import DataError, FourfoldError, InputError
 from fourfold.evaluation.datasets import load_pair, open_dataset, open_datasets
 from fourfold.imaging.resize import imresize
-from fourfold.io.eight_bit import picture_size, read_rgb8
-from fourfold.io.images import write_pixels
+from fourfold.pictures.eight_bit import picture_size, read_rgb8
+from fourfold.pictures.images import write_pixels
 
 
 @pytest.fixture

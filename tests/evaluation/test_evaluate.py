@@ -24,8 +24,8 @@ from fourfold.evaluation import (
 from fourfold.evaluation.published import published_rows
 from fourfold.evaluation.rows import bootstrap
 from fourfold.imaging.resize import imresize
-from fourfold.io.images import write_pixels
 from fourfold.metrics import score_pair
+from fourfold.pictures.images import write_pixels
 
 CONTRACT_KEYS = {
     "model", "weights_sha256", "dataset", "images", "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb",

@@ -14,7 +14,7 @@ from fourfold.evaluation.published import published_rows
 from fourfold.evaluation.report import ReportWriter
 from fourfold.evaluation.report.pictures import disagreement, separate_windows, where_largest
 from fourfold.evaluation.report.plot import plot_svg
-from fourfold.io.images import write_pixels
+from fourfold.pictures.images import write_pixels
 
 RED, BLUE = (200, 20, 20), (20, 20, 200)
 NASTY = "<b>&\"quoted'"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fourfold.errors import ImageContractError
 from fourfold.imaging.resize import contributions, imresize
-from fourfold.io.images import read_pixels
+from fourfold.pictures.images import read_pixels
 
 
 def keys_cubic(x):

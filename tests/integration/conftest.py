@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fourfold.io.images import write_pixels
+from fourfold.pictures.images import write_pixels
 
 
 @pytest.fixture(scope="session")

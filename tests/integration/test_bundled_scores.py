@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from fourfold import Upscaler
-from fourfold.engine.openvino import cpu_precisions
 from fourfold.imaging.resize import imresize
-from fourfold.io.images import read_pixels
 from fourfold.metrics.protocol import score_pair
+from fourfold.pictures.images import read_pixels
+from fourfold.runtimes.openvino import cpu_precisions
 
 
 def scores(bench: Path, dataset: str, **options: Any) -> tuple[float, float]:

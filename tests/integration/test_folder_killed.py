@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fourfold.io.images import read_pixels, write_pixels
+from fourfold.pictures.images import read_pixels, write_pixels
 from fourfold.weights.format import save_model
 from tests.models import tiny_model
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.pictures import enlarge, image
+from tests.made_pictures import enlarge, image
 
 DEFAULT = Path(__file__).parents[2] / ".." / "shared" / "data" / "real"
 SUFFIXES = (".png", ".jpg", ".webp", ".gif", ".tiff", ".avif", ".bmp", ".ico", ".jp2", ".tga")

@@ -26,7 +26,7 @@ PROGRAMS = [block for kind, block in BLOCKS if kind == "python"]
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder like a reader's: a small photo and an album with a sub-folder."""
-    from fourfold.io.images import read_pixels, write_pixels
+    from fourfold.pictures.images import read_pixels, write_pixels
 
     photo = read_pixels(ROOT / "demo" / "chelsea.png")[:24, :32]
     write_pixels(photo, tmp_path / "photo.png")

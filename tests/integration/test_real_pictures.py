@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import pyvips
 
-from tests.pictures import Nearest, enlarge, opened
+from tests.made_pictures import Nearest, enlarge, opened
 
 REPOSITORY = Path(__file__).parents[2]
 DEFAULT = REPOSITORY / ".." / "shared" / "data" / "real"

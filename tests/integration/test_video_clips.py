@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fourfold import Upscaler
-from fourfold.engine.video.run import upscale_video
-from tests.films import packets
+from fourfold.jobs.films.run import upscale_video
+from tests.made_films import packets
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")

@@ -7,8 +7,8 @@ from math import isnan
 import numpy as np
 import pytest
 
-from fourfold.io.eight_bit import read_rgb8
 from fourfold.metrics.niqe import fit_asymmetric, niqe
+from fourfold.pictures.eight_bit import read_rgb8
 
 
 def test_a_known_picture_scores_what_the_authors_code_gives(bench):

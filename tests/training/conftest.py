@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fourfold.io.images import write_pixels
+from fourfold.pictures.images import write_pixels
 from fourfold.training.config import TrainConfig, parse_config
 
 

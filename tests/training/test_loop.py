@@ -12,7 +12,7 @@ import torch
 
 import fourfold
 from fourfold.errors import ConfigError, DataError, ModelError, TrainingError, UsageError
-from fourfold.io.images import read_pixels, write_pixels
+from fourfold.pictures.images import read_pixels, write_pixels
 from fourfold.training import loop
 from fourfold.training.checkpoint import list_checkpoints
 from fourfold.training.journal import read_journal

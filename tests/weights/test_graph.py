@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fourfold.engine.torch import run_graph
 from fourfold.errors import ModelError
+from fourfold.runtimes.torch import run_graph
 from fourfold.weights.graph import check_tensors
 from fourfold.weights.inference_form import build_graph, srresnet_graph
 from fourfold.weights.zoo import get_model

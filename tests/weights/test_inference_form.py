@@ -30,7 +30,7 @@ def _trained(scale: int) -> SRResNet:
 
 
 def _run_inference_form(network: SRResNet, lr: torch.Tensor) -> torch.Tensor:
-    from fourfold.engine.torch import run_graph
+    from fourfold.runtimes.torch import run_graph
 
     model = Model(
         name="x",

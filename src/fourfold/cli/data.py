@@ -24,7 +24,7 @@ def prepare(
     mirror: str = typer.Option("", "--mirror", help="Folder URL to fetch the archives from."),
 ) -> None:
     """Download, check and unpack a data set; the same command goes on where it stopped."""
-    from fourfold.data import div2k
+    from fourfold.datasets import div2k
 
     if dataset.lower() != "div2k":
         raise UsageError(f"data prepare {dataset}: want div2k; any folder of pictures works as is")
@@ -47,9 +47,9 @@ def check(
     crop: int = typer.Option(96, "--crop", help="Smallest side that is wanted."),
 ) -> None:
     """Say what training would find in a folder, and what is wrong with it."""
-    from fourfold.data.div2k import check_pairs
-    from fourfold.data.pairs import find_sources
-    from fourfold.io.eight_bit import picture_size
+    from fourfold.datasets.div2k import check_pairs
+    from fourfold.datasets.pairs import find_sources
+    from fourfold.pictures.eight_bit import picture_size
 
     sources = find_sources(folder, scale=scale)
     problems = check_pairs(sources, scale=scale)

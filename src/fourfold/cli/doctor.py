@@ -43,8 +43,8 @@ def doctor(
 def collect() -> dict[str, object]:
     """Everything `doctor` says."""
     from fourfold._version import __version__
-    from fourfold.engine.openvino import cache_dir, cpu_name, cpu_precisions
-    from fourfold.engine.select import choose
+    from fourfold.runtimes.openvino import cache_dir, cpu_name, cpu_precisions
+    from fourfold.runtimes.select import choose
     from fourfold.weights.zoo import BUNDLED, DEFAULT_MODEL
 
     choice = choose()

@@ -191,7 +191,7 @@ def _progress(contestants: Sequence[Contestant], datasets: Sequence[Dataset]) ->
 
 
 def _write_text(path: Path, text: str) -> None:
-    from fourfold.io.paths import atomic_path
+    from fourfold.files.paths import atomic_path
 
     with atomic_path(path) as part:
         part.write_text(text, encoding="utf-8")

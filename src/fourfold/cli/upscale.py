@@ -17,7 +17,7 @@ from fourfold.cli.watch import Watch
 from fourfold.errors import UsageError
 
 if TYPE_CHECKING:
-    from fourfold.engine.pipeline import Outcome
+    from fourfold.jobs.pipeline import Outcome
 
 
 def upscale(
@@ -87,10 +87,11 @@ def upscale(
     ),
 ) -> int:
     """Make pictures larger; existing results are skipped, so the same command continues."""
-    from fourfold.engine.pipeline import OutputSettings, upscale_files
-    from fourfold.engine.size import TargetSize
     from fourfold.engine.upscaler import Upscaler
-    from fourfold.io.paths import STDIO, find_inputs
+    from fourfold.files.paths import STDIO
+    from fourfold.jobs.inputs import find_inputs
+    from fourfold.jobs.pipeline import OutputSettings, upscale_files
+    from fourfold.jobs.size import TargetSize
 
     names = [*(inputs or []), *also]
     if not names:
@@ -146,9 +147,9 @@ def upscale(
 
 def _check_output(out: str | None, ext: str, *, several: bool) -> None:
     """`UsageError` for a file name as the place of several results, or against --ext."""
-    from fourfold.io.formats import format_of_suffix, has_picture_suffix
-    from fourfold.io.paths import STDIO, is_folder
-    from fourfold.io.video.probe import has_film_suffix
+    from fourfold.files.paths import STDIO, is_folder
+    from fourfold.films.probe import has_film_suffix
+    from fourfold.pictures.formats import format_of_suffix, has_picture_suffix
 
     if out in (None, STDIO) or is_folder(Path(out)):
         return

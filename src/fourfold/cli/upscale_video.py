@@ -16,13 +16,13 @@ from fourfold.cli.lines import json_line, one_line
 from fourfold.errors import FourfoldError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from fourfold.engine.claims import Claims
-    from fourfold.engine.size import TargetSize
     from fourfold.engine.upscaler import Upscaler
-    from fourfold.engine.video.progress import Progress
-    from fourfold.engine.video.run import Estimate, VideoResult
-    from fourfold.engine.video.settings import VideoSettings
-    from fourfold.io.paths import Found
+    from fourfold.files.paths import Found
+    from fourfold.jobs.claims import Claims
+    from fourfold.jobs.films.progress import Progress
+    from fourfold.jobs.films.run import Estimate, VideoResult
+    from fourfold.jobs.films.settings import VideoSettings
+    from fourfold.jobs.size import TargetSize
 
 
 def video_settings(
@@ -38,7 +38,7 @@ def video_settings(
     overwrite: bool,
 ) -> VideoSettings:
     """Settings from the options; `UsageError` for values out of range."""
-    from fourfold.engine.video.settings import VideoSettings, parse_time
+    from fourfold.jobs.films.settings import VideoSettings, parse_time
 
     return VideoSettings(
         size=size,
@@ -56,7 +56,7 @@ def video_settings(
 
 def is_video(found: Found) -> bool:
     """Whether an input goes to the film engine."""
-    from fourfold.io.video.probe import has_film_suffix
+    from fourfold.films.probe import has_film_suffix
 
     return has_film_suffix(found.path)
 
@@ -85,7 +85,7 @@ def upscale_videos(
     single: bool,
 ) -> list[str]:
     """Enlarge each film and say what became of it; returns the reasons of those that failed."""
-    from fourfold.engine.claims import Claims
+    from fourfold.jobs.claims import Claims
 
     failures = []
     claims = Claims(options="--suffix or -o")
@@ -113,7 +113,7 @@ def _upscale_one(
     *,
     dry_run: bool,
 ) -> dict[str, Any]:
-    from fourfold.engine.video.run import estimate_video, plan_video, run_video
+    from fourfold.jobs.films.run import estimate_video, plan_video, run_video
 
     if target is not None and target.is_dir():
         plan = plan_video(found.path, None, upscaler, settings)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 
 class Watch:
-    """Files, megapixels, rate and time left; a `Watcher` of `engine.pipeline`."""
+    """Files, megapixels, rate and time left; a `Watcher` of `jobs.pipeline`."""
 
     def __init__(self, files: int) -> None:
         console = Console(stderr=True)

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from fourfold.engine.openvino import cpu_precisions
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import MissingExtra
+from fourfold.runtimes.openvino import cpu_precisions
 from fourfold.weights.format import Model
 from fourfold.weights.zoo import get_model
 

@@ -13,7 +13,7 @@ _PROCESS: Final = 200_000_000
 """Resident bytes besides the tile: interpreter, runtime, compiled networks, decoder, encoder."""
 
 _STORES_SHARE: Final = 0.1
-"""Part of the budget for pixels waiting in memory (`engine.picture`)."""
+"""Part of the budget for pixels waiting in memory (`jobs.picture`)."""
 
 _BYTES_PER_WINDOW_PIXEL: Final = 1400
 _BYTES_PER_KEPT_PIXEL_X16: Final = 200

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fourfold.engine.backend import Program
-from fourfold.engine.foreign_onnx import read_foreign_onnx
 from fourfold.errors import UsageError
+from fourfold.runtimes.backend import Program
+from fourfold.runtimes.foreign_onnx import read_foreign_onnx
 from fourfold.weights.format import Model, blend_models, load_model
 from fourfold.weights.graph import Graph
 from fourfold.weights.zoo import BUNDLED, TEXTURE_ENDS, get_model, resolve_model_path

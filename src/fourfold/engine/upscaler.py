@@ -15,10 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from fourfold.engine.backend import Backend, Tensor4
 from fourfold.engine.memory import parse_memory, parse_tile, plan_tile
 from fourfold.engine.network import Network, Stage, load_network
-from fourfold.engine.select import Choice, choose, open_backend
 from fourfold.engine.tiles import Box, plan_tiles
 from fourfold.errors import BackendError, BackendOutOfMemory
 from fourfold.imaging.alpha import FILL_HALO, extend_colour, keep_plateaus
@@ -26,6 +24,8 @@ from fourfold.imaging.arrays import AnyImage, Image, check_picture, from_float, 
 from fourfold.imaging.color import is_neutral, luma
 from fourfold.imaging.consistency import CONSISTENCY_HALO, back_project
 from fourfold.imaging.turns import TURNS
+from fourfold.runtimes.backend import Backend, Tensor4
+from fourfold.runtimes.select import Choice, choose, open_backend
 from fourfold.weights.format import Model
 from fourfold.weights.zoo import DEFAULT_MODEL
 

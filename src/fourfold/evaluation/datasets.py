@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from fourfold.errors import DataError
 from fourfold.imaging.resize import imresize
-from fourfold.io.eight_bit import PICTURE_SUFFIXES, find_pictures, picture_size, read_rgb8
 from fourfold.metrics.protocol import smallest_side
+from fourfold.pictures.eight_bit import PICTURE_SUFFIXES, find_pictures, picture_size, read_rgb8
 
 LAYOUTS: Final = (
     ("HR", "LR_bicubic/X{scale}"),  # SwinIR

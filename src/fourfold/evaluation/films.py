@@ -11,9 +11,9 @@ import numpy as np
 
 from fourfold.errors import InputError
 from fourfold.evaluation.contestants import BICUBIC, Contestant, bicubic
+from fourfold.films.decode import FrameReader
+from fourfold.films.probe import probe
 from fourfold.imaging.arrays import from_float, to_float
-from fourfold.io.video.decode import FrameReader
-from fourfold.io.video.probe import probe
 from fourfold.metrics.flicker import STILL, Flicker
 
 PROTOCOL = (

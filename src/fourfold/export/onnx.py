@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from fourfold.engine.backend import Program
-from fourfold.engine.openvino import open_openvino
-from fourfold.engine.torch import open_torch
 from fourfold.errors import ModelError
-from fourfold.io.paths import atomic_path
+from fourfold.files.paths import atomic_path
+from fourfold.runtimes.backend import Program
+from fourfold.runtimes.openvino import open_openvino
+from fourfold.runtimes.torch import open_torch
 from fourfold.weights.format import Model
 from fourfold.weights.to_onnx import build_onnx
 

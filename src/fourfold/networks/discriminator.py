@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fourfold.errors import ModelError
 from fourfold.networks.srresnet import BATCH_NORM_EPSILON, BLOCK_MOMENTUM
-from fourfold.weights.keras import read_keras_layers
+from fourfold.weights.readers.keras import read_keras_layers
 
 LEAKY_SLOPE: Final = 0.2
 DENSE_WIDTH: Final = 1024

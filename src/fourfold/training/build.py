@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from fourfold.data import CropSettings, CropStream, Source, find_sources, open_pairs
+from fourfold.datasets import CropSettings, CropStream, Source, find_sources, open_pairs
 from fourfold.errors import ConfigError
 from fourfold.losses import PIXEL_LOSSES, ContentLoss
 from fourfold.networks.discriminator import Discriminator, discriminator_from_keras
@@ -19,7 +19,7 @@ from fourfold.training.ema import Ema
 from fourfold.training.state import TrainState
 from fourfold.training.steps import Objective
 from fourfold.training.vgg_files import vgg_file
-from fourfold.weights.keras import srresnet_from_keras
+from fourfold.weights.readers.keras import srresnet_from_keras
 from fourfold.weights.zoo import get_model
 
 if TYPE_CHECKING:

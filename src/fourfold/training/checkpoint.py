@@ -19,7 +19,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from fourfold.errors import FourfoldError, ModelError, OutputError
-from fourfold.io.paths import atomic_path
+from fourfold.files.paths import atomic_path
 from fourfold.training.state import TrainState
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from fourfold.io.paths import atomic_path
+from fourfold.files.paths import atomic_path
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fourfold.data.crops import Batch
+from fourfold.datasets.crops import Batch
 from fourfold.errors import ConfigError, OutputError, TrainingError
 from fourfold.training.build import (
     Start,
@@ -42,7 +42,7 @@ from fourfold.weights.format import Model, save_model
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from fourfold.data import CropStream
+    from fourfold.datasets import CropStream
     from fourfold.evaluation import Dataset
     from fourfold.metrics.protocol import Scores
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fourfold.errors import ConfigError, UsageError
-from fourfold.io.paths import atomic_path
+from fourfold.files.paths import atomic_path
 from fourfold.training.checkpoint import list_checkpoints
 from fourfold.training.config import TrainConfig, dump_toml, parse_config
 

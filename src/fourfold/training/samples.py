@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.imaging.resize import imresize
-from fourfold.io.images import write_pixels
+from fourfold.pictures.images import write_pixels
 
 Pixels = npt.NDArray[np.uint8]
 

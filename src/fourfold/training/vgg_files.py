@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from platformdirs import user_cache_path
 
 from fourfold.errors import ConfigError, DownloadError
-from fourfold.io.download import Download, fetch
+from fourfold.files.download import Download, fetch
 
 
 class _Published(NamedTuple):

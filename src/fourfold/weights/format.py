@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import ModelError, UsageError
-from fourfold.io.paths import atomic_path
+from fourfold.files.paths import atomic_path
 from fourfold.weights.graph import Graph, check_tensors
 from fourfold.weights.inference_form import build_graph
 

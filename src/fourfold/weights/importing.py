@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from fourfold.errors import ModelError
-from fourfold.weights.basicsr import msrresnet_from_basicsr
 from fourfold.weights.format import Model, load_model
 from fourfold.weights.inference_form import fold_srresnet
-from fourfold.weights.keras import KERAS_EPSILON, srresnet_from_keras
+from fourfold.weights.readers.basicsr import msrresnet_from_basicsr
+from fourfold.weights.readers.keras import KERAS_EPSILON, srresnet_from_keras
 
 
 def import_keras(path: Path) -> Model:

@@ -1,7 +1,0 @@
-"""Pictures to training crops: find pairs, decode once, cut, degrade, all from seeded choices."""
-
-from fourfold.data.cache import PairSet, open_pairs
-from fourfold.data.crops import CropSettings, CropStream
-from fourfold.data.pairs import Source, find_sources
-
-__all__ = ["CropSettings", "CropStream", "PairSet", "Source", "find_sources", "open_pairs"]

@@ -1,0 +1,1 @@
+"""Inputs found, results published by rename, locks, downloads."""

@@ -1,0 +1,192 @@
+"""Frames out of a film, one after another, with the time stamps they have in the file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fourfold.films.clock import JUMP
+from fourfold.films.probe import VideoInfo, open_input
+from fourfold.films.pyav import load_av, reason
+from fourfold.imaging.arrays import AnyImage
+
+logger = logging.getLogger(__name__)
+
+
+class Frame(NamedTuple):
+    """One picture of a film: `(H, W, 3)` RGB, uint8, or uint16 for more than 8 bits."""
+
+    pixels: AnyImage
+    pts: int
+    """Time stamp in units of the stream's time base; strictly increasing."""
+    duration: int
+    """In the same units; 0 when the file does not say."""
+
+
+class FrameReader:
+    """Iterates over the frames of `info`'s stream that lie in [start, end), in order.
+
+    Damaged packets are skipped and counted: what can be decoded is yielded. `start` and `end` are
+    seconds on the file's clock, which `info.start` begins. `skip` frames are decoded but not
+    converted, which is how interrupted work goes on exactly where it was.
+    """
+
+    def __init__(
+        self,
+        info: VideoInfo,
+        *,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        skip: int = 0,
+    ) -> None:
+        self.info, self.skip = info, skip
+        self.damaged = 0
+        """Packets that could not be decoded, and frames the decoder marks as corrupt."""
+        self.moved = 0
+        """Frames whose time stamp was missing or not after the previous one."""
+        self._start, self._end = start, end
+        self._last: int | None = None
+        self._offset = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        count = 0
+        for raw in self._progressive(self._from_start()):
+            pts = self._stamp(raw)
+            time = pts * self.info.time_base
+            if self._start is not None and time < self._start:
+                continue
+            if self._end is not None and time >= self._end:
+                return
+            count += 1
+            if count > self.skip:
+                yield Frame(to_rgb(raw, self.info), pts, int(raw.duration or 0))
+
+    def _from_start(self) -> Iterator[Any]:
+        """Decoded frames from the start or earlier: from the top where seeking goes too far."""
+        if self._start is not None:
+            with open_input(self.info.path) as container:
+                frames = self._decoded(container, self._seek(container, self._start))
+                first = next(frames, None)
+                # Of transport streams and FLV, FFmpeg guesses the place.
+                pts = None if first is None else first.pts
+                if pts is not None and pts * self.info.time_base <= self._start:
+                    yield first
+                    yield from frames
+                    return
+            self.damaged = 0
+        with open_input(self.info.path) as container:
+            yield from self._decoded(container, container.streams[self.info.stream])
+
+    def _seek(self, container: Any, start: Fraction) -> Any:
+        """Seek to the key frame before the start; returns the stream."""
+        av = load_av()
+        stream = container.streams[self.info.stream]
+        # A second earlier: with reordered frames the index counts decoding time.
+        wanted = max(start - 1, self.info.start)
+        try:
+            container.seek(int(wanted / stream.time_base), stream=stream)
+        except av.error.FFmpegError as error:
+            logger.debug("%s cannot seek (%s)", self.info.path, reason(error))
+        return stream
+
+    def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
+        av = load_av()
+        stream.thread_type = "AUTO"
+        try:
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.error.EOFError:
+                    continue
+                except av.error.FFmpegError as error:
+                    logger.debug("%s: a packet is skipped (%s)", self.info.path, reason(error))
+                    self.damaged += packet.size > 0  # an empty one repeats the frame before
+                    continue
+                for frame in frames:
+                    self.damaged += bool(frame.is_corrupt)
+                    yield frame
+        except av.error.FFmpegError as error:
+            logger.debug("%s ends early (%s)", self.info.path, reason(error))
+            self.damaged += 1
+
+    def _progressive(self, frames: Iterator[Any]) -> Iterator[Any]:
+        """The frames themselves, or interlaced ones made whole by bwdif, one for one."""
+        return deinterlaced(frames, self.info.time_base) if self.info.interlaced else frames
+
+    def _stamp(self, raw: Any) -> int:
+        """The frame's time stamp, made to increase where the file's do not."""
+        pts = raw.pts if raw.pts is not None else raw.dts
+        step = max(1, round(1 / (self.info.rate * self.info.time_base)))
+        if pts is not None:
+            pts += self._offset
+            if self._last is not None and (self._last - pts) * self.info.time_base > JUMP:
+                # Files that were strung together: the next one goes on where the last ended.
+                self._offset += self._last + step - pts
+                pts = self._last + step
+                self.moved += 1
+        if pts is None or (self._last is not None and pts <= self._last):
+            self.moved += 1
+            pts = 0 if self._last is None else self._last + (step if pts is None else 1)
+        self._last = int(pts)
+        return self._last
+
+
+def deinterlaced(frames: Iterator[Any], time_base: Fraction) -> Iterator[Any]:
+    """Frames marked interlaced become progressive, others pass; time stamps stay."""
+    av = load_av()
+    graph = None
+    for frame in frames:
+        if graph is None:
+            graph = _bwdif(av, frame, time_base)
+        graph.push(frame)
+        yield from _pulled(av, graph, time_base)
+    if graph is not None:
+        graph.push(None)
+        yield from _pulled(av, graph, time_base)
+
+
+def _bwdif(av: Any, frame: Any, time_base: Fraction) -> Any:
+    graph = av.filter.Graph()
+    size = {"width": frame.width, "height": frame.height}
+    source = graph.add_buffer(format=frame.format.name, time_base=time_base, **size)
+    bwdif = graph.add("bwdif", "mode=send_frame:deint=interlaced")
+    graph.link_nodes(source, bwdif, graph.add("buffersink"))
+    graph.configure()
+    return graph
+
+
+def _pulled(av: Any, graph: Any, time_base: Fraction) -> Iterator[Any]:
+    while True:
+        try:
+            frame = graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+        # The filter counts in half units, for the fields it could have sent.
+        factor = Fraction(frame.time_base) / time_base
+        if frame.pts is not None:
+            frame.pts = round(frame.pts * factor)
+        frame.duration = round((frame.duration or 0) * factor)
+        frame.time_base = time_base
+        yield frame
+
+
+def to_rgb(raw: Any, info: VideoInfo) -> AnyImage:
+    """Pixels `(H, W, 3)` of a decoded frame, by the matrix and range of the film."""
+    av = load_av()
+    flags = av.video.reformatter.Interpolation
+    raw.colorspace = info.colour.matrix
+    raw.color_range = 2 if info.colour.full_range else 1
+    converted = raw.reformat(
+        width=info.width,
+        height=info.height,
+        format="rgb24" if info.depth == 8 else "rgb48le",
+        interpolation=flags.BICUBIC | flags.ACCURATE_RND | flags.FULL_CHR_H_INT,
+    )
+    return np.ascontiguousarray(converted.to_ndarray())
+
+
+__all__ = ["Frame", "FrameReader", "deinterlaced", "to_rgb"]

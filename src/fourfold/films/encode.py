@@ -1,0 +1,226 @@
+"""Arrays to encoded frames: which encoder, with which options, and one segment at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+
+from fourfold.errors import OutputError, UsageError
+from fourfold.films.packets import EncodedPacket, Segment, Stamp
+from fourfold.films.probe import Colour
+from fourfold.films.pyav import load_av, reason
+from fourfold.imaging.arrays import AnyImage
+
+_SWS_MATRIX: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+"""H.273 matrix codes to swscale's; others are converted as BT.601."""
+
+_LARGE_FRAME: Final = 6_000_000
+"""Pixels above which encoders keep fewer frames at hand, to bound memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codec:
+    """One way to write a film."""
+
+    encoder: str
+    formats: tuple[str, str]
+    """Pixel formats for 8 bits and for more."""
+    containers: tuple[str, ...]
+    """Suffixes that can hold it; the first is taken when the input's cannot."""
+    crf: float | None
+    """Default quality, lower is better; None where the codec has none."""
+    crf_range: tuple[float, float] = (0, 51)
+    presets: tuple[str, ...] = ()
+    preset: str | None = None
+
+
+_X26X: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
+_PRESETS: Final = (*_X26X, "slow", "slower", "veryslow", "placebo")
+_ALL: Final = (".mp4", ".mkv", ".mov", ".m4v")
+
+CODECS: Final = {
+    "h264": Codec(
+        encoder="libx264",
+        formats=("yuv420p", "yuv420p10le"),
+        containers=_ALL,
+        crf=18,
+        presets=_PRESETS,
+        preset="veryfast",  # as good at the same size on enlarged pictures (decision 41)
+    ),
+    "hevc": Codec(
+        encoder="libx265",
+        formats=("yuv420p", "yuv420p10le"),
+        containers=_ALL,
+        crf=20,
+        presets=_PRESETS,
+        preset="medium",
+    ),
+    "av1": Codec(
+        encoder="libsvtav1",
+        formats=("yuv420p", "yuv420p10le"),
+        containers=(".mp4", ".mkv", ".webm"),
+        crf=28,
+        crf_range=(1, 63),
+        presets=tuple(str(n) for n in range(14)),
+        preset="8",
+    ),
+    "ffv1": Codec(
+        encoder="ffv1", formats=("yuv444p", "yuv444p10le"), containers=(".mkv",), crf=None
+    ),
+    "prores": Codec(
+        encoder="prores_ks",
+        formats=("yuv422p10le", "yuv422p10le"),
+        containers=(".mov", ".mkv"),
+        crf=None,
+    ),
+}
+"""What `--codec` takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """Everything an encoder is told; equal encodings give segments that fit together."""
+
+    codec: str
+    crf: float | None
+    preset: str | None
+    width: int
+    height: int
+    time_base: Fraction
+    rate: Fraction
+    pixel_aspect: Fraction
+    depth: int
+    colour: Colour
+
+    def __post_init__(self) -> None:
+        codec = CODECS.get(self.codec)
+        if codec is None:
+            raise UsageError(f"--codec: want {', '.join(CODECS)} or auto, got {self.codec!r}")
+        low, high = codec.crf_range
+        if self.crf is not None and codec.crf is None:
+            raise UsageError(f"--crf: {self.codec} has no quality setting; leave --crf out")
+        if self.crf is not None and not low <= self.crf <= high:
+            raise UsageError(f"--crf: {self.codec} wants {low:g} to {high:g}, got {self.crf:g}")
+        if self.preset is not None and self.preset not in codec.presets:
+            wanted = ", ".join(codec.presets) or "none"
+            raise UsageError(f"--preset: {self.codec} wants {wanted}; got {self.preset!r}")
+
+    @property
+    def pixel_format(self) -> str:
+        """FFmpeg's name of the format that is encoded."""
+        return CODECS[self.codec].formats[self.depth > 8]
+
+    def options(self) -> dict[str, str]:
+        """For the encoder; a segment ends where the next begins, so no frame looks further."""
+        codec = CODECS[self.codec]
+        options: dict[str, str] = {}
+        if codec.crf is not None:
+            options["crf"] = f"{codec.crf if self.crf is None else self.crf:g}"
+        if codec.preset is not None:
+            options["preset"] = self.preset or codec.preset
+        large = self.width * self.height > _LARGE_FRAME
+        match self.codec:
+            case "h264" if large:
+                # A picture of 5120x2880 is 22 MB; references hold interpolated copies besides.
+                # Threads that share a picture hold fewer than threads with one each.
+                options |= {"rc-lookahead": "2", "refs": "1", "bf": "1", "threads": "2"}
+                options |= {"thread_type": "slice"}
+            case "hevc":
+                few = ":rc-lookahead=4:ref=1:bframes=1:frame-threads=1" if large else ""
+                options["x265-params"] = f"log-level=error{few}"
+            case "av1":
+                # Closed groups in display order of their own; nothing on stderr.
+                options["svtav1-params"] = "lookahead=8" if large else "lookahead=24"
+            case "ffv1":
+                options |= {"level": "3", "slicecrc": "1", "g": "1"}
+            case "prores":
+                options |= {"profile": "hq", "vendor": "apl0"}
+        return options
+
+    def configure(self, context: Any) -> None:
+        """Set size, times and colours on a codec context or output stream not yet opened."""
+        context.width, context.height = self.width, self.height
+        context.pix_fmt = self.pixel_format
+        context.time_base = self.time_base
+        context.framerate = self.rate
+        context.sample_aspect_ratio = self.pixel_aspect
+        context.colorspace = self.colour.matrix
+        context.color_range = 2 if self.colour.full_range else 1
+        context.color_primaries = self.colour.primaries
+        context.color_trc = self.colour.transfer
+
+
+class SegmentEncoder:
+    """Encodes consecutive frames into one closed segment. Not thread-safe."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        av = load_av()
+        self._encoding = encoding
+        self._stamps: list[Stamp] = []
+        self._packets: list[EncodedPacket] = []
+        try:
+            self._context = av.CodecContext.create(CODECS[encoding.codec].encoder, "w")
+            encoding.configure(self._context)
+            self._context.options = encoding.options()
+            self._context.flags |= av.codec.context.Flags.global_header.value
+            self._context.open()
+        except (av.error.FFmpegError, ValueError) as error:
+            raise OutputError(
+                f"{encoding.codec} cannot be encoded at {encoding.width}x{encoding.height} "
+                f"({reason(error)}); choose another --codec or size"
+            ) from error
+
+    def __len__(self) -> int:
+        """Frames taken so far."""
+        return len(self._stamps)
+
+    def add(self, pixels: AnyImage, stamp: Stamp) -> None:
+        """Encode `(H, W, 3)` RGB, uint8 or uint16, resized to the encoding's size."""
+        frame = to_frame(pixels, self._encoding)
+        frame.pts, frame.duration = stamp.pts, stamp.duration
+        frame.time_base = self._encoding.time_base
+        self._stamps.append(stamp)
+        self._keep(self._context.encode(frame))
+
+    def finish(self) -> Segment:
+        """Everything encoded; the encoder is used up."""
+        self._keep(self._context.encode(None))
+        if len(self._packets) != len(self._stamps):
+            raise OutputError(
+                f"{self._encoding.codec}: {len(self._stamps)} frames became "
+                f"{len(self._packets)} packets; choose another --codec"
+            )
+        return Segment(self._stamps, self._packets)
+
+    def _keep(self, packets: Any) -> None:
+        for packet in packets:
+            keyframe = bool(packet.is_keyframe)
+            data = bytes(packet)
+            self._packets.append(EncodedPacket(packet.pts, packet.dts, keyframe, data))
+
+
+def to_frame(pixels: AnyImage, encoding: Encoding) -> Any:
+    """A PyAV frame in the encoder's format: Lanczos to its size, then its matrix and range."""
+    av = load_av()
+    flags = av.video.reformatter.Interpolation
+    layout = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
+    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=layout)
+    frame = rgb.reformat(
+        width=encoding.width,
+        height=encoding.height,
+        format=encoding.pixel_format,
+        interpolation=flags.LANCZOS | flags.ACCURATE_RND | flags.FULL_CHR_H_INP,
+        dst_colorspace=_SWS_MATRIX.get(encoding.colour.matrix, 5),
+        dst_color_range=2 if encoding.colour.full_range else 1,
+    )
+    frame.colorspace = encoding.colour.matrix
+    frame.color_range = 2 if encoding.colour.full_range else 1
+    frame.color_primaries = encoding.colour.primaries
+    frame.color_trc = encoding.colour.transfer
+    return frame
+
+
+__all__ = ["CODECS", "Codec", "Encoding", "SegmentEncoder", "to_frame"]

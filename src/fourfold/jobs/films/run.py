@@ -1,0 +1,322 @@
+"""A film from file to file: plan, resume, enlarge, join, check, publish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+from fourfold.engine.upscaler import Upscaler
+from fourfold.errors import InputError, OutputError
+from fourfold.files.paths import atomic_path
+from fourfold.films.audit import audit
+from fourfold.films.join import Joined, Window, join
+from fourfold.films.packets import read_segment
+from fourfold.films.probe import probe
+from fourfold.films.whole import wholeness
+from fourfold.jobs.films.progress import Meter, Progress, Report, trial_speed
+from fourfold.jobs.films.scratch import (
+    Scratch,
+    fingerprint,
+    leftovers,
+    open_scratch,
+    remove_scratch,
+)
+from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan, parse_time
+from fourfold.jobs.films.work import Cancelled, Rendered, render
+from fourfold.jobs.size import TargetSize
+from fourfold.weights.zoo import DEFAULT_MODEL
+
+_FORMAT: Final = 1
+"""Raised when segments of an earlier version would differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoResult:
+    """What became of a film."""
+
+    output: Path
+    width: int
+    height: int
+    frames: int
+    resumed: int
+    """Frames an earlier, interrupted run had finished."""
+    repeated: int
+    """Frames equal to the one before."""
+    seconds: float
+    """Of this run."""
+    notes: tuple[str, ...]
+    """What was decided or left out, a sentence each."""
+    damage: str | None
+    """What of the source could not be used; None when all of it was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a run would do and take; nothing is written."""
+
+    output: Path
+    width: int
+    height: int
+    frames: int | None
+    seconds: float | None
+    megapixels_per_second: float
+    notes: tuple[str, ...]
+
+
+def upscale_video(
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    scale: float | None = None,
+    fit: str | None = None,
+    codec: str = "auto",
+    crf: float | None = None,
+    preset: str | None = None,
+    start: str | float | None = None,
+    end: str | float | None = None,
+    frames: int | None = None,
+    preview: bool = False,
+    suffix: str | None = None,
+    overwrite: bool = True,
+    progress: Report | None = None,
+    cancel: Callable[[], bool] | None = None,
+    upscaler: Upscaler | None = None,
+    **options: Any,
+) -> VideoResult:
+    """Enlarge a film file; everything but the pictures is kept as it is.
+
+    Args:
+        source: the film.
+        target: result file, or a name beside the source by default.
+        model: see `Upscaler`; `options` are passed on to it.
+        scale, fit, codec, crf, preset, start, end, frames, preview, suffix, overwrite: as the
+            options of `fourfold upscale`; times in seconds or `H:MM:SS`.
+        progress: called with a `Progress` before the first frame and after every frame.
+        cancel: asked before every frame; True stops the work with `Cancelled`. Calling again with
+            the same arguments goes on from the last finished segment.
+        upscaler: one to reuse; `model` and `options` are then ignored.
+
+    Raises `InputError` or `OutputError` naming the file, `UsageError` for wrong options,
+    `MissingExtra` without PyAV.
+    """
+    settings = VideoSettings(
+        size=TargetSize.parse(scale, fit),
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        start=None if start is None else parse_time(str(start), option="start"),
+        end=None if end is None else parse_time(str(end), option="end"),
+        frames=frames,
+        preview=preview,
+        suffix=suffix,
+        overwrite=overwrite,
+    )
+    up = upscaler or Upscaler(model, **options)
+    return run_video(
+        Path(source),
+        None if target is None else Path(target),
+        up,
+        settings,
+        progress=progress,
+        cancel=cancel,
+    )
+
+
+def plan_video(
+    source: Path, target: Path | None, upscaler: Upscaler, settings: VideoSettings
+) -> Plan:
+    """Everything decided before the first frame."""
+    return make_plan(probe(source), target, settings, network_scale=upscaler.scale)
+
+
+def estimate_video(
+    source: Path, target: Path | None, upscaler: Upscaler, settings: VideoSettings
+) -> Estimate:
+    """What `run_video` would write and how long it would take on this machine."""
+    plan = plan_video(source, target, upscaler, settings)
+    fps = trial_speed(upscaler, plan.info)
+    frames = plan.expected_frames
+    return Estimate(
+        output=plan.output,
+        width=plan.encoding.width,
+        height=plan.encoding.height,
+        frames=frames,
+        seconds=None if frames is None else frames / fps,
+        megapixels_per_second=fps * plan.result_pixels / 1e6,
+        notes=_notes(plan),
+    )
+
+
+def run_video(
+    source: Path,
+    target: Path | None,
+    upscaler: Upscaler,
+    settings: VideoSettings,
+    *,
+    progress: Report | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> VideoResult:
+    """As `upscale_video`, with an `Upscaler` and settings that are already there."""
+    started = time.perf_counter()
+    plan = plan_video(source, target, upscaler, settings)
+    _check_target(plan, settings)
+    manifest = _manifest(plan, upscaler)
+    key = fingerprint(source, manifest)
+    with open_scratch(plan.output, key, manifest) as scratch:
+        discarded = _others(plan, scratch)
+        files, resumed = scratch.finished()
+        meter = Meter(
+            pixels=plan.result_pixels,
+            total=plan.expected_frames,
+            resumed=resumed,
+            trial_fps=trial_speed(upscaler, plan.info),
+            report=progress or _silent,
+        )
+        meter.start()
+        rendered = render(
+            plan,
+            upscaler,
+            scratch,
+            done=resumed,
+            first_segment=len(files),
+            meter=meter,
+            cancelled=cancel or _never,
+        )
+        meter.joining()
+        notes = _publish(plan, scratch, source)
+    remove_scratch(plan.output)
+    return VideoResult(
+        output=plan.output,
+        width=plan.encoding.width,
+        height=plan.encoding.height,
+        frames=rendered.frames,
+        resumed=resumed,
+        repeated=rendered.repeated,
+        seconds=time.perf_counter() - started,
+        notes=(*_notes(plan), *discarded, *_moved(rendered), *notes),
+        damage=_damage(plan, rendered),
+    )
+
+
+def _silent(_progress: Progress) -> None:
+    return None
+
+
+def _never() -> bool:
+    return False
+
+
+def _check_target(plan: Plan, settings: VideoSettings) -> None:
+    output, source = plan.output, plan.info.path
+    if output.exists() and output.samefile(source):
+        raise OutputError(f"{output}: is the input itself; choose another -o")
+    if output.exists() and not settings.overwrite:
+        raise OutputError(f"{output}: exists (--overwrite replaces it)")
+
+
+def _publish(plan: Plan, scratch: Scratch, source: Path) -> list[str]:
+    """Join, read back, rename; returns the notes of joining. The segments stay on failure."""
+    files, frames = scratch.finished()
+    if not frames:
+        raise InputError(f"{source}: no frame between --start and --end")
+    window = _closed(plan, files) if plan.frames is not None else plan.window
+    # FFmpeg's start of a file is that of the packets it has looked at; frames may come before.
+    first = read_segment(files[0]).frames[0].pts * plan.info.time_base
+    window = replace(window, origin=min(window.origin, first))
+    with atomic_path(plan.output) as part:
+        joined: Joined = join(plan.info, files, part, plan.encoding, window)
+        faults = audit(part, times=joined.times, streams=joined.streams, earliest=joined.earliest)
+        if faults:
+            scratch.useless = True
+            raise OutputError(
+                f"{plan.output}: not written, since reading it back shows: {'; '.join(faults)}"
+            )
+    return joined.notes
+
+
+def _closed(plan: Plan, files: list[Path]) -> Window:
+    """The window ended where the last of `--frames` ends, for sound and the rest."""
+    last = read_segment(files[-1]).frames[-1]
+    length = last.duration * plan.info.time_base or 1 / plan.info.rate
+    end: Fraction = last.pts * plan.info.time_base + length
+    wanted = plan.window.end
+    return replace(plan.window, end=end if wanted is None else min(end, wanted))
+
+
+def _manifest(plan: Plan, upscaler: Upscaler) -> dict[str, Any]:
+    """Everything that changes a pixel or a time stamp of the result."""
+    return {
+        "format": _FORMAT,
+        "source": plan.info.path.name,
+        "stream": plan.info.stream,
+        "interlaced": plan.info.interlaced,
+        "encoding": asdict(plan.encoding),
+        "start": plan.window.start,
+        "end": plan.window.end,
+        "frames": plan.frames,
+        "preview": plan.preview,
+        "segment_frames": plan.segment_frames,
+        "weights": upscaler.network.sha256,
+        "scale": upscaler.scale,
+        "tta": upscaler.tta,
+        "consistency": upscaler.consistency,
+        "precision": upscaler.choice.precision,
+        "backend": upscaler.choice.backend,
+    }
+
+
+def _notes(plan: Plan) -> tuple[str, ...]:
+    notes = [] if plan.suffix_note is None else [plan.suffix_note]
+    if plan.info.interlaced:
+        notes.append("interlaced: deinterlaced with bwdif, one picture a frame")
+    if plan.info.transparent:
+        notes.append("transparency is not kept in films")
+    return tuple(notes)
+
+
+def _others(plan: Plan, scratch: Scratch) -> list[str]:
+    """Says that work with other settings goes when this is finished; until then it stays."""
+    if all(folder == scratch.folder for folder in leftovers(plan.output)):
+        return []
+    return ["unfinished work with other settings is removed"]
+
+
+def _moved(rendered: Rendered) -> list[str]:
+    if not rendered.moved:
+        return []
+    return [f"{rendered.moved} frames without a usable time stamp were given the next one"]
+
+
+def _damage(plan: Plan, rendered: Rendered) -> str | None:
+    """What is missing or broken in the source, in words; None when nothing is."""
+    parts = []
+    if rendered.damaged:
+        parts.append(f"{rendered.damaged} packets are damaged")
+    if plan.window.whole and plan.frames is None:
+        whole = wholeness(plan.info)
+        if whole.missing:
+            missing, stated = float(whole.missing), float(whole.stated)
+            parts.append(f"{missing:.1f} s of {stated:.1f} s are missing")
+        if whole.broken is not None:
+            parts.append(f"the container is damaged ({whole.broken})")
+    if not parts:
+        return None
+    return f"{plan.info.path}: {' and '.join(parts)}; the {rendered.frames} frames that decode are kept"
+
+
+__all__ = [
+    "Cancelled",
+    "Estimate",
+    "Progress",
+    "VideoResult",
+    "VideoSettings",
+    "estimate_video",
+    "plan_video",
+    "run_video",
+    "upscale_video",
+]

@@ -1,0 +1,144 @@
+"""Unfinished work beside the output: finished segments, and what they belong to.
+
+The folder's name carries a hash of the input's content and of every setting that changes the
+result, so the same command finds its work again and another one never mistakes it for its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Final
+
+from fourfold.errors import InputError, OutputError
+from fourfold.films.packets import Segment, read_segment, write_segment
+
+_ENDS_READ: Final = 4 << 20
+_ENDING: Final = ".fourfold"
+
+
+class Scratch:
+    """Segments of one film, numbered from 0, complete up to the last."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.useless = False
+        """Whether going on from here would fail again."""
+
+    def finished(self) -> tuple[list[Path], int]:
+        """Usable segments in order, and how many frames they hold.
+
+        The first damaged one and everything behind it is removed, to be done again.
+        """
+        files: list[Path] = []
+        frames = 0
+        while (path := self._segment(len(files))).exists():
+            try:
+                frames += len(read_segment(path).frames)
+            except InputError:
+                break
+            files.append(path)
+        for path in self.folder.glob("*.seg"):
+            if path not in files:
+                path.unlink()
+        for path in self.folder.glob(".*.part*"):
+            path.unlink()  # being written when the process was killed
+        return files, frames
+
+    def add(self, segment: Segment, number: int) -> Path:
+        """Write a finished segment; it exists whole or not at all."""
+        path = self._segment(number)
+        write_segment(segment, path)
+        return path
+
+    def _segment(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.seg"
+
+
+def fingerprint(source: Path, settings: Mapping[str, Any]) -> str:
+    """Twelve hex digits for the content of `source` (its ends and size) and the settings."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    size = source.stat().st_size
+    digest.update(str(size).encode())
+    with source.open("rb") as file:
+        digest.update(file.read(_ENDS_READ))
+        file.seek(max(0, size - _ENDS_READ))
+        digest.update(file.read())
+    return digest.hexdigest()[:12]
+
+
+@contextmanager
+def open_scratch(output: Path, key: str, manifest: Mapping[str, Any]) -> Iterator[Scratch]:
+    """The work folder of `output`, locked against a second process while it is in use.
+
+    It stays when the work is broken off, unless it fails and there is nothing to go on from, and
+    is removed by `remove_scratch`. `OutputError` when another process works on the same film or
+    the disk refuses.
+    """
+    folder = output.with_name(f".{output.name}.{key}{_ENDING}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "manifest.json").write_text(
+            json.dumps(manifest, indent=2, sort_keys=True, default=str), encoding="utf-8"
+        )
+        lock = (folder / "lock").open("a+b")
+    except OSError as error:
+        raise OutputError(f"{output}: cannot write ({error.strerror or error})") from error
+    scratch, failed = Scratch(folder), False
+    try:
+        with lock:
+            if not _lock(lock):
+                raise OutputError(
+                    f"{output}: another process is working on it; wait or stop that one"
+                )
+            try:
+                yield scratch
+            except (InputError, OutputError):
+                failed = scratch.useless or not any(folder.glob("*.seg"))
+                raise
+    finally:
+        if failed:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_scratch(output: Path) -> None:
+    """Delete what was kept for going on, of these and of earlier settings."""
+    for folder in leftovers(output):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def leftovers(output: Path) -> list[Path]:
+    """Work folders of `output`."""
+    if not output.parent.is_dir():
+        return []
+    start = f".{output.name}."
+    return sorted(
+        path
+        for path in output.parent.iterdir()
+        if path.name.startswith(start) and path.name.endswith(_ENDING) and path.is_dir()
+    )
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Hold the file until it is closed or the process ends; False when somebody else does."""
+    if os.name == "nt":
+        import msvcrt
+
+        with suppress(OSError):
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+            return True
+        return False
+    import fcntl
+
+    with suppress(OSError):
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+__all__ = ["Scratch", "fingerprint", "leftovers", "open_scratch", "remove_scratch"]

@@ -1,0 +1,159 @@
+"""Pixels that may not fit in memory: a small picture is an array, a large one a scratch file.
+
+The file is written and read by plain calls, never mapped: mapped pages count as memory of the
+process, and bounded memory is what this is for.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fourfold.errors import OutputError
+from fourfold.files.parts import locked_part
+from fourfold.pictures.tiff import raw_tiff_header
+from fourfold.pictures.vips import vips
+
+Array = npt.NDArray[Any]
+
+_FORMATS: Final = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+
+
+class PixelStore:
+    """`(height, width, channels)` pixels of one type, filled by `write`, given back by `read`.
+
+    Args:
+        shape: height, width, channels.
+        dtype: uint8, uint16 or float32.
+        folder: where the scratch file goes.
+        in_memory: bytes up to which the pixels stay in memory.
+
+    Use as a context manager or call `close`: the scratch file is removed then. `OutputError` when
+    the disk is full or the folder cannot be written.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int], dtype: npt.DTypeLike, *, folder: Path, in_memory: int
+    ) -> None:
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        height, width, channels = shape
+        self._row = width * channels * self.dtype.itemsize
+        self._array: Array | None = None
+        self._path: Path | None = None
+        self._open = ExitStack()
+        self._lock = threading.Lock()
+        self._start = 0
+        """Bytes of the scratch file before the pixels."""
+        if height * self._row <= in_memory:
+            self._array = np.zeros(shape, self.dtype)
+            return
+        try:
+            self._path = self._open.enter_context(locked_part(folder))
+            flags = os.O_RDWR | getattr(os, "O_BINARY", 0)
+            self._file = os.open(self._path, flags)
+            self._open.callback(os.close, self._file)
+            is_float = self.dtype.kind == "f"
+            header = raw_tiff_header(shape, bits=8 * self.dtype.itemsize, is_float=is_float)
+            self._start = len(header)
+            self._write_at(memoryview(header), -self._start)
+            os.ftruncate(self._file, self._start + height * self._row)
+        except OSError as error:
+            self._open.close()
+            raise _full(folder, error) from error
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the pixels are in a scratch file."""
+        return self._path is not None
+
+    def write(self, top: int, left: int, pixels: Array) -> None:
+        """Put `(h, w, channels)` pixels of the store's type at row `top`, column `left`."""
+        height, width = pixels.shape[:2]
+        if self._array is not None:
+            self._array[top : top + height, left : left + width] = pixels
+            return
+        item = self.shape[2] * self.dtype.itemsize
+        ready = np.ascontiguousarray(pixels, self.dtype)
+        try:
+            if width == self.shape[1]:
+                self._write_at(memoryview(ready.data).cast("B"), top * self._row)
+                return
+            for y in range(height):
+                row = memoryview(ready[y].data).cast("B")
+                self._write_at(row, (top + y) * self._row + left * item)
+        except OSError as error:
+            assert self._path is not None
+            raise _full(self._path.parent, error) from error
+
+    def read(self, top: int, bottom: int, left: int, right: int) -> Array:
+        """The pixels of a rectangle, `(bottom - top, right - left, channels)`."""
+        if self._array is not None:
+            return self._array[top:bottom, left:right]
+        result = np.empty((bottom - top, right - left, self.shape[2]), self.dtype)
+        if right - left == self.shape[1]:
+            self._read_at(memoryview(result.data).cast("B"), top * self._row)
+            return result
+        item = self.shape[2] * self.dtype.itemsize
+        for y in range(bottom - top):
+            row = memoryview(result[y].data).cast("B")
+            self._read_at(row, (top + y) * self._row + left * item)
+        return result
+
+    def as_vips(self) -> Any:
+        """The store as a libvips image, read row by row from the scratch file."""
+        if self._array is not None:
+            height, width, channels = self.shape
+            form = _FORMATS[self.dtype.name]
+            return vips().Image.new_from_memory(self._array.data, width, height, channels, form)
+        source = vips().Source.new_from_descriptor(self._file)
+        return vips().Image.tiffload_source(source, access="sequential")
+
+    def close(self) -> None:
+        """Free the memory or remove the scratch file."""
+        self._array = None
+        self._open.close()
+
+    def __enter__(self) -> PixelStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write_at(self, data: memoryview, offset: int) -> None:
+        offset += self._start
+        while data:
+            if hasattr(os, "pwrite"):
+                count = os.pwrite(self._file, data, offset)
+            else:
+                with self._lock:
+                    os.lseek(self._file, offset, os.SEEK_SET)
+                    count = os.write(self._file, data)
+            data, offset = data[count:], offset + count
+
+    def _read_at(self, data: memoryview, offset: int) -> None:
+        offset += self._start
+        while data:
+            if hasattr(os, "preadv"):
+                count = os.preadv(self._file, [data], offset)
+            else:
+                with self._lock:
+                    os.lseek(self._file, offset, os.SEEK_SET)
+                    piece = os.read(self._file, len(data))
+                    count = len(piece)
+                    data[:count] = piece
+            if count == 0:
+                raise OutputError(f"{self._path}: the scratch file was cut short")
+            data, offset = data[count:], offset + count
+
+
+def _full(folder: Path, error: OSError) -> OutputError:
+    return OutputError(f"{folder}: cannot write scratch pixels ({error.strerror or error})")
+
+
+__all__ = ["PixelStore"]

@@ -1,0 +1,1 @@
+"""What runs a network: one seam, several backends; no torch at import."""

@@ -1,0 +1,104 @@
+"""OpenVINO: the default on CPUs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from fourfold.errors import BackendError, UsageError
+from fourfold.runtimes.backend import Program, Tensor4, runtime_error
+from fourfold.runtimes.bf16 import split_bf16, split_input
+
+logger = logging.getLogger(__name__)
+
+_HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+
+
+@cache
+def _core() -> Any:
+    # Its telemetry package must neither delay the start nor phone home.
+    os.environ.setdefault("OPENVINO_TELEMETRY_OPT_OUT", "1")
+    import openvino
+
+    return openvino.Core()
+
+
+def cpu_precisions() -> tuple[str, ...]:
+    """Precisions this CPU computes natively, of fp32, bf16 and fp16."""
+    found = set(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    names = {"FP32": "fp32", "BF16": "bf16", "FP16": "fp16"}
+    return tuple(ours for theirs, ours in names.items() if theirs in found)
+
+
+def cpu_name() -> str:
+    """What the CPU calls itself."""
+    return str(_core().get_property("CPU", "FULL_DEVICE_NAME"))
+
+
+def cache_dir() -> Path:
+    """Where compiled networks are kept: `$FOURFOLD_CACHE_DIR` or the user's cache folder."""
+    import platformdirs
+
+    root = os.environ.get("FOURFOLD_CACHE_DIR") or platformdirs.user_cache_dir("fourfold")
+    return Path(root) / "openvino"
+
+
+class OpenVinoBackend:
+    """One compiled network. Calls from several threads queue, so memory stays that of one window."""
+
+    name = "openvino"
+
+    def __init__(self, program: Program, *, device: str, precision: str) -> None:
+        if device != "cpu":
+            raise UsageError(
+                f"--backend openvino: want --device cpu, got {device}; try --backend torch"
+            )
+        if precision not in cpu_precisions():
+            raise UsageError(
+                f"--precision {precision}: this CPU offers {', '.join(cpu_precisions())} in OpenVINO"
+            )
+        self.device, self.precision = device, precision
+        self._lock = threading.Lock()
+        split = split_input(program) if precision == "bf16" else None
+        self._splits_input = split is not None
+        self._request = _compile(split or program, precision).create_infer_request()
+
+    def run(self, *inputs_nchw: Tensor4) -> list[Tensor4]:
+        """See `Backend.run`."""
+        inputs = [np.ascontiguousarray(x) for x in inputs_nchw]
+        if self._splits_input:
+            inputs = [split_bf16(x) for x in inputs]
+        with self._lock:
+            try:
+                outputs = self._request.infer(inputs, share_inputs=True, share_outputs=True)
+                return [np.array(output, np.float32) for output in outputs.values()]
+            except (RuntimeError, MemoryError) as error:
+                raise runtime_error("OpenVINO", error, inputs_nchw) from error
+
+
+def _compile(program: Program, precision: str) -> Any:
+    core = _core()
+    options = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    folder = cache_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            options["CACHE_DIR"] = str(folder)
+    except OSError as error:
+        logger.info("no cache of compiled networks: %s", error)
+    try:
+        model = core.read_model(program.to_onnx(), b"")
+        return core.compile_model(model, "CPU", options)
+    except RuntimeError as error:
+        raise BackendError(f"OpenVINO cannot compile this model: {error}") from error
+
+
+def open_openvino(program: Program, *, device: str, precision: str) -> OpenVinoBackend:
+    """Compile `program` for this CPU."""
+    return OpenVinoBackend(program, device=device, precision=precision)

@@ -1,0 +1,97 @@
+"""What `auto` means: backend, device and precision, and the reason for each."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fourfold.errors import UsageError
+from fourfold.runtimes.backend import Backend, Opener, Program
+from fourfold.runtimes.onnxruntime import open_onnxruntime
+from fourfold.runtimes.openvino import cpu_precisions, open_openvino
+from fourfold.runtimes.torch import open_torch
+
+BACKENDS: Final[Mapping[str, Opener]] = {
+    "openvino": open_openvino,
+    "onnxruntime": open_onnxruntime,
+    "torch": open_torch,
+}
+DEVICES: Final = ("cpu", "cuda", "mps")
+PRECISIONS: Final = ("fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A backend, device and precision, and why."""
+
+    backend: str
+    device: str
+    precision: str
+    why: str
+
+
+def choose(
+    *, backend: str = "auto", device: str = "auto", precision: str = "auto", torch_ok: bool = True
+) -> Choice:
+    """Resolve `auto` for this machine without importing torch.
+
+    A GPU that torch can drive wins; else OpenVINO on the CPU, in bf16 where the CPU multiplies
+    bf16 natively. `torch_ok` is False for models torch cannot run (`.onnx`). Raises `UsageError`
+    for names that do not exist.
+    """
+    _check("--backend", backend, BACKENDS)
+    _check("--device", device, DEVICES)
+    _check("--precision", precision, PRECISIONS)
+    reasons: list[str] = []
+    if device == "auto":
+        gpu = _gpu_for_torch() if torch_ok and backend in ("auto", "torch") else None
+        device = gpu or "cpu"
+        reasons.append(
+            f"a GPU ({device}) and torch are here" if gpu else "no GPU that torch can use"
+        )
+    if backend == "auto":
+        backend = "openvino" if device == "cpu" else ("torch" if torch_ok else "onnxruntime")
+        reasons.append(f"{backend} is fastest on {device}")
+    if precision == "auto":
+        precision = _fastest_precision(backend, device)
+        reasons.append(f"{precision} is the fastest precision {backend} has on this {device}")
+    return Choice(backend, device, precision, "; ".join(reasons) or "as asked")
+
+
+def open_backend(program: Program, choice: Choice) -> Backend:
+    """Open `program` as chosen."""
+    return BACKENDS[choice.backend](program, device=choice.device, precision=choice.precision)
+
+
+def _check(option: str, value: str, known: Mapping[str, object] | tuple[str, ...]) -> None:
+    if value != "auto" and value not in known:
+        raise UsageError(f"{option}: want auto, {', '.join(known)}; got {value!r}")
+
+
+def _gpu_for_torch() -> str | None:
+    """`cuda` or `mps` if the machine seems to have one and torch is installed."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    nvidia = Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi")
+    if not nvidia and platform.machine() != "arm64":
+        return None
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else None
+
+
+def _fastest_precision(backend: str, device: str) -> str:
+    if backend == "openvino":
+        return "bf16" if "bf16" in cpu_precisions() else "fp32"
+    if backend == "torch" and device == "cuda":
+        import torch
+
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "fp32"

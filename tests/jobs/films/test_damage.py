@@ -1,0 +1,60 @@
+"""Sources with something missing: what is there is kept, and the loss is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fourfold import Upscaler
+from fourfold.jobs.films.run import upscale_video
+from tests.made_films import make_film
+from tests.models import tiny_model
+
+av = pytest.importorskip("av")
+LONG: dict[str, Any] = {"stamps": range(40), "options": {"g": "5"}}
+
+
+@pytest.fixture(scope="module")
+def up() -> Upscaler:
+    return Upscaler(tiny_model(scale=2, num_blocks=1, width=4))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "sound"),
+    [
+        (".mkv", "libx264", "aac"),
+        (".avi", "mpeg4", "mp3"),
+        (".flv", "libx264", "aac"),
+        (".webm", "libvpx", "libopus"),
+    ],
+)
+def test_a_film_that_breaks_off_is_damage(
+    suffix: str, codec: str, sound: str, tmp_path: Path, up: Upscaler
+) -> None:
+    traits = {**LONG, "codec": codec, "sound": None if sound == "libopus" else sound}
+    whole = make_film(tmp_path / f"whole{suffix}", **traits)
+    assert upscale_video(whole, tmp_path / "w.mkv", upscaler=up, scale=1).damage is None
+    cut = tmp_path / f"cut{suffix}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    result = upscale_video(cut, tmp_path / "c.mkv", upscaler=up, scale=1)
+    assert 5 < result.frames < 40
+    assert "s are missing" in (result.damage or "")
+
+
+def test_rubbish_inside_a_matroska_film_is_damage(tmp_path: Path, up: Upscaler) -> None:
+    film = make_film(tmp_path / "film.mkv", **LONG)
+    content = bytearray(film.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 600] = bytes(range(7, 207)) * 3
+    film.write_bytes(content)
+    result = upscale_video(film, upscaler=up, scale=1, suffix="_out")
+    assert result.damage is not None
+
+
+def test_sound_that_outlasts_the_pictures_is_no_damage(tmp_path: Path, up: Upscaler) -> None:
+    for suffix in (".mkv", ".flv"):
+        film = make_film(tmp_path / f"film{suffix}", sound_seconds=3.0)
+        result = upscale_video(film, tmp_path / "out.mkv", upscaler=up, scale=1)
+        assert result.damage is None

@@ -1,0 +1,90 @@
+"""All backends compute the same network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fourfold import Upscaler
+from fourfold.errors import ModelError, UsageError
+from fourfold.pictures.images import read_pixels
+from fourfold.runtimes.openvino import cpu_precisions
+from fourfold.runtimes.select import choose
+from fourfold.weights.zoo import get_model
+from tests.models import tiny_model
+
+CHELSEA = Path(__file__).parents[2] / "demo" / "chelsea.png"
+LR = np.random.default_rng(0).random((40, 52, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
+@pytest.mark.parametrize("model", ["srgan-x4", "tiny"])
+def test_backends_agree_in_fp32(backend: str, model: str) -> None:
+    pytest.importorskip(backend)
+    loaded = get_model(model) if model != "tiny" else tiny_model(scale=8)
+    reference = Upscaler(loaded, backend="openvino", precision="fp32").upscale(LR)
+    other = Upscaler(loaded, backend=backend, device="cpu", precision="fp32").upscale(LR)
+    assert np.abs(other - reference).max() < 1e-4
+
+
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_bf16_stays_close_and_unbiased(backend: str) -> None:
+    if backend == "torch":
+        pytest.importorskip("torch")
+    elif "bf16" not in cpu_precisions():
+        pytest.skip("this CPU has no bf16")
+    options = {"consistency": False, "device": "cpu"}
+    lr = read_pixels(CHELSEA)[:60, :80].astype(np.float32) / 255
+    exact = Upscaler(backend="openvino", precision="fp32", **options).upscale(lr)
+    half = Upscaler(backend=backend, precision="bf16", **options).upscale(lr)
+    error = half - exact
+    assert 10 * np.log10(1 / np.mean(error**2)) > 55
+    assert abs(error.mean()) * 255 < 0.1
+
+
+def test_exported_onnx_runs_with_the_same_halo_and_result(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from fourfold.export.onnx import export_onnx
+
+    model = tiny_model()
+    assert export_onnx(model, tmp_path / "m.onnx") < 1e-5
+    up = Upscaler(tmp_path / "m.onnx", precision="fp32", tile=9)
+    ours = Upscaler(model, precision="fp32")
+    assert up.network.halo == ours.network.whole.halo
+    np.testing.assert_allclose(up.upscale(LR), ours.upscale(LR), atol=1e-5)
+
+
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"nonsense")
+    with pytest.raises(ModelError, match="want an ONNX model"):
+        Upscaler(tmp_path / "m.onnx")
+
+
+def test_an_operation_without_bounded_reach_is_refused(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("GlobalAveragePool", ["input"], ["mean"]),
+            helper.make_node("Add", ["input", "mean"], ["output"]),
+        ],
+        "g",
+        [value("input", TensorProto.FLOAT, [1, 3, "h", "w"])],
+        [value("output", TensorProto.FLOAT, [1, 3, "h", "w"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(tmp_path / "m.onnx"))
+    with pytest.raises(ModelError, match="GlobalAveragePool"):
+        Upscaler(tmp_path / "m.onnx")
+
+
+def test_auto_explains_itself() -> None:
+    choice = choose()
+    assert choice.backend in ("openvino", "torch")
+    assert choice.precision in choice.why
+    with pytest.raises(UsageError, match="--backend: want auto, openvino"):
+        choose(backend="vulkan")
