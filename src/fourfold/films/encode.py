@@ -147,10 +147,7 @@ class Encoding:
         context.time_base = self.time_base
         context.framerate = self.rate
         context.sample_aspect_ratio = self.pixel_aspect
-        context.colorspace = self.colour.matrix
-        context.color_range = 2 if self.colour.full_range else 1
-        context.color_primaries = self.colour.primaries
-        context.color_trc = self.colour.transfer
+        mark_colours(context, self.colour)
 
 
 class SegmentEncoder:
@@ -177,9 +174,8 @@ class SegmentEncoder:
         """Frames taken so far."""
         return len(self._stamps)
 
-    def add(self, pixels: AnyImage, stamp: Stamp) -> None:
-        """Encode `(H, W, 3)` RGB, uint8 or uint16, resized to the encoding's size."""
-        frame = to_frame(pixels, self._encoding)
+    def add(self, frame: Any, stamp: Stamp) -> None:
+        """Encode a frame that `to_frame` or `kept_frames` has made for this encoding."""
         frame.pts, frame.duration = stamp.pts, stamp.duration
         frame.time_base = self._encoding.time_base
         self._stamps.append(stamp)
@@ -216,11 +212,16 @@ def to_frame(pixels: AnyImage, encoding: Encoding) -> Any:
         dst_colorspace=_SWS_MATRIX.get(encoding.colour.matrix, 5),
         dst_color_range=2 if encoding.colour.full_range else 1,
     )
-    frame.colorspace = encoding.colour.matrix
-    frame.color_range = 2 if encoding.colour.full_range else 1
-    frame.color_primaries = encoding.colour.primaries
-    frame.color_trc = encoding.colour.transfer
+    mark_colours(frame, encoding.colour)
     return frame
 
 
-__all__ = ["CODECS", "Codec", "Encoding", "SegmentEncoder", "to_frame"]
+def mark_colours(target: Any, colour: Colour) -> None:
+    """Say on a frame or a codec context what its numbers mean."""
+    target.colorspace = colour.matrix
+    target.color_range = 2 if colour.full_range else 1
+    target.color_primaries = colour.primaries
+    target.color_trc = colour.transfer
+
+
+__all__ = ["CODECS", "Codec", "Encoding", "SegmentEncoder", "mark_colours", "to_frame"]

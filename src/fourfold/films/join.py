@@ -322,6 +322,8 @@ class _Pictures:
         self._packets, self._out, self._stream, self._unit = packets, out, stream, unit
         self._next = next(packets, None)
         self._last_dts: int | None = None
+        self._delay: int | None = None
+        self._end = 0
 
     def write_until(self, time: Fraction | None) -> None:
         """Write every packet to be decoded by `time` seconds; all of them for None."""
@@ -329,8 +331,8 @@ class _Pictures:
             packet, duration = self._next
             if time is not None and packet.dts * self._unit > time:
                 return
-            self._mux(packet, duration)
             self._next = next(self._packets, None)
+            self._mux(packet, duration)
 
     def _mux(self, packet: EncodedPacket, duration: int) -> None:
         av = load_av()
@@ -339,6 +341,14 @@ class _Pictures:
         if self._last_dts is not None and dts <= self._last_dts:
             # The first packets of a segment are decoded early; within a frame's time of the last.
             dts = self._last_dts + 1
+        if self._delay is None:
+            self._delay = packet.pts - dts
+        self._end = max(self._end, packet.pts + duration)
+        if self._next is None and self._out.format.name in ("mp4", "mov"):
+            # There the length is the sum of the steps in decoding time: it has to end with the
+            # last picture, which may be shown long.
+            dts = max(dts, packet.pts - self._delay)
+            duration = self._end - packet.pts
         self._last_dts = dts
         made.pts, made.dts, made.duration = packet.pts, dts, duration
         made.time_base = self._unit

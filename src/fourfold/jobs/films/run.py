@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import InputError, OutputError
@@ -17,21 +17,13 @@ from fourfold.films.join import Joined, Window, join
 from fourfold.films.packets import read_segment
 from fourfold.films.probe import probe
 from fourfold.films.whole import wholeness
+from fourfold.jobs.films.parts import FilmPart, film_scratch
 from fourfold.jobs.films.progress import Meter, Progress, Report, trial_speed
-from fourfold.jobs.films.scratch import (
-    Scratch,
-    fingerprint,
-    leftovers,
-    open_scratch,
-    remove_scratch,
-)
+from fourfold.jobs.films.scratch import Scratch, leftovers, remove_scratch
 from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan, parse_time
 from fourfold.jobs.films.work import Cancelled, Rendered, render
 from fourfold.jobs.size import TargetSize
 from fourfold.weights.zoo import DEFAULT_MODEL
-
-_FORMAT: Final = 1
-"""Raised when segments of an earlier version would differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,11 +157,10 @@ def run_video(
     started = time.perf_counter()
     plan = plan_video(source, target, upscaler, settings)
     _check_target(plan, settings)
-    manifest = _manifest(plan, upscaler)
-    key = fingerprint(source, manifest)
-    with open_scratch(plan.output, key, manifest) as scratch:
+    with film_scratch(plan, upscaler) as scratch:
         discarded = _others(plan, scratch)
-        files, resumed = scratch.finished()
+        files, done = scratch.finished()
+        resumed = done + scratch.kept(len(files))[1]
         meter = Meter(
             pixels=plan.result_pixels,
             total=plan.expected_frames,
@@ -178,15 +169,8 @@ def run_video(
             report=progress or _silent,
         )
         meter.start()
-        rendered = render(
-            plan,
-            upscaler,
-            scratch,
-            done=resumed,
-            first_segment=len(files),
-            meter=meter,
-            cancelled=cancel or _never,
-        )
+        part = FilmPart(plan=plan, number=len(files), first=done, stop=plan.frames)
+        rendered = render(part, upscaler, scratch, meter=meter, cancelled=cancel)
         meter.joining()
         notes = _publish(plan, scratch, source)
     remove_scratch(plan.output)
@@ -205,10 +189,6 @@ def run_video(
 
 def _silent(_progress: Progress) -> None:
     return None
-
-
-def _never() -> bool:
-    return False
 
 
 def _check_target(plan: Plan, settings: VideoSettings) -> None:
@@ -246,28 +226,6 @@ def _closed(plan: Plan, files: list[Path]) -> Window:
     end: Fraction = last.pts * plan.info.time_base + length
     wanted = plan.window.end
     return replace(plan.window, end=end if wanted is None else min(end, wanted))
-
-
-def _manifest(plan: Plan, upscaler: Upscaler) -> dict[str, Any]:
-    """Everything that changes a pixel or a time stamp of the result."""
-    return {
-        "format": _FORMAT,
-        "source": plan.info.path.name,
-        "stream": plan.info.stream,
-        "interlaced": plan.info.interlaced,
-        "encoding": asdict(plan.encoding),
-        "start": plan.window.start,
-        "end": plan.window.end,
-        "frames": plan.frames,
-        "preview": plan.preview,
-        "segment_frames": plan.segment_frames,
-        "weights": upscaler.network.sha256,
-        "scale": upscaler.scale,
-        "tta": upscaler.tta,
-        "consistency": upscaler.consistency,
-        "precision": upscaler.choice.precision,
-        "backend": upscaler.choice.backend,
-    }
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:
