@@ -14,6 +14,7 @@ from fourfold.films.clock import Straightener
 from fourfold.films.convert import Converter, converter_for
 from fourfold.films.cover import attach_cover, is_cover
 from fourfold.films.encode import CODECS, Encoding
+from fourfold.films.extent import Extent
 from fourfold.films.metadata import chapters_within, file_metadata, mov_flags, stream_metadata
 from fourfold.films.packets import EncodedPacket, Stamp, read_segment
 from fourfold.films.probe import VideoInfo, open_input
@@ -79,6 +80,8 @@ class Joined:
     """Seconds of the first time stamp written; below zero where sound begins before the film."""
     notes: list[str] = field(default_factory=list)
     """What could not be copied as it is, a sentence each."""
+    faults: list[str] = field(default_factory=list)
+    """What is missing or broken in the source, a few words each."""
 
     def note_time(self, packet: Any) -> None:
         """Remember when a packet that is written is shown, if nothing is shown before it."""
@@ -176,8 +179,13 @@ def _write(
     out.start_encoding()
     pictures = _Pictures(_packets(files, info, window, joined), out, video, encoding.time_base)
     clock = Straightener()
-    demuxed = _demuxed(source, [source.streams[index] for index in copies])
-    for packet in clock.straighten(demuxed):
+    extent = Extent(source, info)
+    wanted = (
+        packet
+        for packet in extent.follow(source.demux())
+        if packet.stream_index in copies and (packet.size or packet.pts is not None)
+    )
+    for packet in clock.straighten(wanted):
         unit = Fraction(packet.time_base)
         when = packet.dts if packet.dts is not None else packet.pts
         time = None if when is None else when * unit
@@ -193,6 +201,7 @@ def _write(
         for piece in copy.flush():
             out.mux_one(piece)
     joined.notes.extend(clock.notes())
+    joined.faults = extent.faults()
 
 
 def _hidden(packet: Any, source: Any, out: Any, window: Window) -> bool:
@@ -283,19 +292,6 @@ def _add_video(out: Any, stream: Any, info: VideoInfo, encoding: Encoding) -> An
     video.metadata.update(stream_metadata(stream.metadata, encoded_anew=True))
     video.disposition = stream.disposition
     return video
-
-
-def _demuxed(source: Any, streams: list[Any]) -> Iterator[Any]:
-    """Packets with content; a source that breaks off ends here too."""
-    av = load_av()
-    if not streams:
-        return
-    try:
-        for packet in source.demux(streams):
-            if packet.size or packet.pts is not None:
-                yield packet
-    except av.error.FFmpegError:
-        return
 
 
 def _packets(

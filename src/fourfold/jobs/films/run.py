@@ -16,7 +16,6 @@ from fourfold.films.audit import audit
 from fourfold.films.join import Joined, Window, join
 from fourfold.films.packets import read_segment
 from fourfold.films.probe import probe
-from fourfold.films.whole import wholeness
 from fourfold.jobs.films.parts import FilmPart, film_scratch
 from fourfold.jobs.films.progress import Meter, Progress, Report, trial_speed
 from fourfold.jobs.films.scratch import Scratch, leftovers, remove_scratch
@@ -172,7 +171,7 @@ def run_video(
         part = FilmPart(plan=plan, number=len(files), first=done, stop=plan.frames)
         rendered = render(part, upscaler, scratch, meter=meter, cancelled=cancel)
         meter.joining()
-        notes = _publish(plan, scratch, source)
+        joined = _publish(plan, scratch, source)
     remove_scratch(plan.output)
     return VideoResult(
         output=plan.output,
@@ -182,8 +181,8 @@ def run_video(
         resumed=resumed,
         repeated=rendered.repeated,
         seconds=time.perf_counter() - started,
-        notes=(*_notes(plan), *discarded, *_moved(rendered), *notes),
-        damage=_damage(plan, rendered),
+        notes=(*_notes(plan), *discarded, *_moved(rendered), *joined.notes),
+        damage=_damage(plan, rendered, joined),
     )
 
 
@@ -199,8 +198,8 @@ def _check_target(plan: Plan, settings: VideoSettings) -> None:
         raise OutputError(f"{output}: exists (--overwrite replaces it)")
 
 
-def _publish(plan: Plan, scratch: Scratch, source: Path) -> list[str]:
-    """Join, read back, rename; returns the notes of joining. The segments stay on failure."""
+def _publish(plan: Plan, scratch: Scratch, source: Path) -> Joined:
+    """Join, read back, rename. The segments stay on failure."""
     files, frames = scratch.finished()
     if not frames:
         raise InputError(f"{source}: no frame between --start and --end")
@@ -209,14 +208,14 @@ def _publish(plan: Plan, scratch: Scratch, source: Path) -> list[str]:
     first = read_segment(files[0]).frames[0].pts * plan.info.time_base
     window = replace(window, origin=min(window.origin, first))
     with atomic_path(plan.output) as part:
-        joined: Joined = join(plan.info, files, part, plan.encoding, window)
+        joined = join(plan.info, files, part, plan.encoding, window)
         faults = audit(part, times=joined.times, streams=joined.streams, earliest=joined.earliest)
         if faults:
             scratch.useless = True
             raise OutputError(
                 f"{plan.output}: not written, since reading it back shows: {'; '.join(faults)}"
             )
-    return joined.notes
+    return joined
 
 
 def _closed(plan: Plan, files: list[Path]) -> Window:
@@ -250,18 +249,13 @@ def _moved(rendered: Rendered) -> list[str]:
     return [f"{rendered.moved} frames without a usable time stamp were given the next one"]
 
 
-def _damage(plan: Plan, rendered: Rendered) -> str | None:
+def _damage(plan: Plan, rendered: Rendered, joined: Joined) -> str | None:
     """What is missing or broken in the source, in words; None when nothing is."""
     parts = []
     if rendered.damaged:
         parts.append(f"{rendered.damaged} packets are damaged")
     if plan.window.whole and plan.frames is None:
-        whole = wholeness(plan.info)
-        if whole.missing:
-            missing, stated = float(whole.missing), float(whole.stated)
-            parts.append(f"{missing:.1f} s of {stated:.1f} s are missing")
-        if whole.broken is not None:
-            parts.append(f"the container is damaged ({whole.broken})")
+        parts.extend(joined.faults)
     if not parts:
         return None
     return f"{plan.info.path}: {' and '.join(parts)}; the {rendered.frames} frames that decode are kept"
