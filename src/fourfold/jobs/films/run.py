@@ -9,20 +9,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from fourfold.engine.choose import AUTO, chosen
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import InputError, OutputError
 from fourfold.files.paths import atomic_path
 from fourfold.films.audit import audit
 from fourfold.films.join import Joined, Window, join
 from fourfold.films.packets import read_segment
-from fourfold.films.probe import probe
+from fourfold.films.probe import guess_frames, probe
 from fourfold.jobs.films.parts import FilmPart, film_scratch
 from fourfold.jobs.films.progress import Meter, Progress, Report, trial_speed
 from fourfold.jobs.films.scratch import Scratch, leftovers, remove_scratch
 from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan, parse_time
 from fourfold.jobs.films.work import Cancelled, Rendered, render
 from fourfold.jobs.size import TargetSize
-from fourfold.weights.zoo import DEFAULT_MODEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,9 @@ class VideoResult:
     output: Path
     width: int
     height: int
+    """Of the frames in the file."""
+    shown: tuple[int, int]
+    """Width and height players show: turned, and with square pixels."""
     frames: int
     resumed: int
     """Frames an earlier, interrupted run had finished."""
@@ -52,8 +55,14 @@ class Estimate:
     output: Path
     width: int
     height: int
+    """Of the frames in the file."""
+    shown: tuple[int, int]
+    """Width and height players show: turned, and with square pixels."""
     frames: int | None
+    guess: int | None
+    """Frames there may be, by the size of the file, where it states no length."""
     seconds: float | None
+    """Of work on this machine, by `frames` or else by `guess`."""
     megapixels_per_second: float
     notes: tuple[str, ...]
 
@@ -62,7 +71,7 @@ def upscale_video(
     source: str | Path,
     target: str | Path | None = None,
     *,
-    model: str | Path = DEFAULT_MODEL,
+    model: str | Path = AUTO,
     scale: float | None = None,
     fit: str | None = None,
     codec: str = "auto",
@@ -84,7 +93,7 @@ def upscale_video(
     Args:
         source: the film.
         target: result file, or a name beside the source by default.
-        model: see `Upscaler`; `options` are passed on to it.
+        model: `auto` for the steadiest (`choose`); else see `Upscaler`, to which `options` go.
         scale, fit, codec, crf, preset, start, end, frames, preview, suffix, overwrite: as the
             options of `fourfold upscale`; times in seconds or `H:MM:SS`.
         progress: called with a `Progress` before the first frame and after every frame.
@@ -107,7 +116,8 @@ def upscale_video(
         suffix=suffix,
         overwrite=overwrite,
     )
-    up = upscaler or Upscaler(model, **options)
+    named = chosen(model, "film", scale=scale, texture=options.get("texture"))
+    up = upscaler or Upscaler(named, **options)
     return run_video(
         Path(source),
         None if target is None else Path(target),
@@ -131,13 +141,16 @@ def estimate_video(
     """What `run_video` would write and how long it would take on this machine."""
     plan = plan_video(source, target, upscaler, settings)
     fps = trial_speed(upscaler, plan.info)
-    frames = plan.expected_frames
+    frames, guess = plan.expected_frames, _guess(plan)
+    total = guess if frames is None else frames
     return Estimate(
         output=plan.output,
         width=plan.encoding.width,
         height=plan.encoding.height,
+        shown=plan.info.shown_size(plan.encoding.width, plan.encoding.height),
         frames=frames,
-        seconds=None if frames is None else frames / fps,
+        guess=guess,
+        seconds=None if total is None else total / fps,
         megapixels_per_second=fps * plan.result_pixels / 1e6,
         notes=_notes(plan),
     )
@@ -163,6 +176,7 @@ def run_video(
         meter = Meter(
             pixels=plan.result_pixels,
             total=plan.expected_frames,
+            guess=_guess(plan),
             resumed=resumed,
             trial_fps=trial_speed(upscaler, plan.info),
             report=progress or _silent,
@@ -177,6 +191,7 @@ def run_video(
         output=plan.output,
         width=plan.encoding.width,
         height=plan.encoding.height,
+        shown=plan.info.shown_size(plan.encoding.width, plan.encoding.height),
         frames=rendered.frames,
         resumed=resumed,
         repeated=rendered.repeated,
@@ -184,6 +199,14 @@ def run_video(
         notes=(*_notes(plan), *discarded, *_moved(rendered), *joined.notes),
         damage=_damage(plan, rendered, joined),
     )
+
+
+def _guess(plan: Plan) -> int | None:
+    """Frames of the part there may be where headers do not tell; None where they do."""
+    guess = None if plan.expected_frames is not None else guess_frames(plan.info)
+    if guess is None or plan.window.start is None:
+        return guess
+    return max(1, guess - round((plan.window.start - plan.info.start) * plan.info.rate))
 
 
 def _silent(_progress: Progress) -> None:

@@ -236,10 +236,14 @@ class _SegmentWriter:
 
 
 def beside_bicubic(lr: AnyImage, sr: AnyImage, plan: Plan) -> AnyImage:
-    """The bicubic enlargement on the left, the result on the right, `(H, 2W, 3)`."""
+    """The bicubic enlargement on the left, the result on the right, as players show them.
+
+    `(H, 2W, 3)`; `(2H, W, 3)` of a film that is marked as turned by a quarter.
+    """
     height, width = sr.shape[:2]
     bicubic: Any = imresize(lr, size=(height, width))
-    return np.concatenate([bicubic, sr], axis=1)
+    axis, forwards = plan.info.across
+    return np.concatenate([bicubic, sr] if forwards else [sr, bicubic], axis=axis)
 
 
 __all__ = ["Cancelled", "Rendered", "beside_bicubic", "render"]
