@@ -301,7 +301,7 @@ def _packets(
     shift = round(window.shift / info.time_base)
     for path in files:
         segment = read_segment(path)
-        durations = dict(segment.frames)
+        durations = {stamp.pts: stamp.duration for stamp in segment.frames}
         stamps = [Stamp(stamp.pts - shift, stamp.duration) for stamp in segment.frames]
         joined.times.extend(stamp.pts * info.time_base for stamp in stamps)
         for packet in segment.packets:

@@ -26,6 +26,8 @@ class Stamp(NamedTuple):
 
     pts: int
     duration: int
+    captions: bytes = b""
+    """Closed captions that come with it, three bytes a piece."""
 
 
 class EncodedPacket(NamedTuple):
@@ -52,7 +54,7 @@ class Segment:
 def write_segment(segment: Segment, path: Path) -> None:
     """Write to disk and flush; the file appears by rename. `OutputError` when it cannot."""
     head = {
-        "frames": [list(stamp) for stamp in segment.frames],
+        "frames": [[s.pts, s.duration, s.captions.hex()] for s in segment.frames],
         "packets": [[p.pts, p.dts, int(p.keyframe), len(p.data)] for p in segment.packets],
         "extradata": segment.extradata.hex(),
     }
@@ -76,7 +78,7 @@ def read_segment(path: Path) -> Segment:
         data = body[position : position + size]
         packets.append(EncodedPacket(pts, dts, bool(keyframe), data))
         position += size
-    stamps = [Stamp(*stamp) for stamp in head["frames"]]
+    stamps = [Stamp(pts, span, bytes.fromhex(text)) for pts, span, text in head["frames"]]
     return Segment(stamps, packets, bytes.fromhex(head["extradata"]))
 
 

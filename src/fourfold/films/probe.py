@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fourfold.errors import InputError
+from fourfold.films.light import Light, light_of
 from fourfold.films.pyav import load_av, reason
 
 VIDEO_SUFFIXES: Final = frozenset(
@@ -73,6 +74,8 @@ class VideoInfo:
     stated_frames: int
     """Frames the file states, 0 when it does not."""
     codec: str
+    light: Light | None = None
+    """Of HDR films: the screen they were made on, and how bright they become."""
 
     @property
     def across(self) -> tuple[int, bool]:
@@ -153,6 +156,7 @@ def probe(path: Path) -> VideoInfo:
             seconds=_seconds(container, stream),
             stated_frames=int(stream.frames or 0),
             codec=context.name,
+            light=light_of(frame),
         )
 
 

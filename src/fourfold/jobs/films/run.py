@@ -14,6 +14,7 @@ from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import InputError, OutputError
 from fourfold.files.paths import atomic_path
 from fourfold.films.audit import audit
+from fourfold.films.captions import CAPTIONED
 from fourfold.films.join import Joined, Window, join
 from fourfold.films.packets import read_segment
 from fourfold.films.probe import guess_frames, probe
@@ -196,7 +197,7 @@ def run_video(
         resumed=resumed,
         repeated=rendered.repeated,
         seconds=time.perf_counter() - started,
-        notes=(*_notes(plan), *discarded, *_moved(rendered), *joined.notes),
+        notes=(*_notes(plan), *discarded, *_unusual(plan, rendered), *joined.notes),
         damage=_damage(plan, rendered, joined),
     )
 
@@ -256,6 +257,8 @@ def _notes(plan: Plan) -> tuple[str, ...]:
         notes.append("interlaced: deinterlaced with bwdif, one picture a frame")
     if plan.info.transparent:
         notes.append("transparency is not kept in films")
+    if plan.info.light is not None and not plan.encoding.tells_light:
+        notes.append(f"the brightness marks of HDR are left out: {plan.encoding.codec} has none")
     return tuple(notes)
 
 
@@ -266,10 +269,13 @@ def _others(plan: Plan, scratch: Scratch) -> list[str]:
     return ["unfinished work with other settings is removed"]
 
 
-def _moved(rendered: Rendered) -> list[str]:
-    if not rendered.moved:
-        return []
-    return [f"{rendered.moved} frames without a usable time stamp were given the next one"]
+def _unusual(plan: Plan, rendered: Rendered) -> list[str]:
+    notes = []
+    if rendered.moved:
+        notes.append(f"{rendered.moved} frames without a usable time stamp were given the next one")
+    if rendered.captions and plan.encoding.codec not in CAPTIONED:
+        notes.append(f"closed captions are left out: {plan.encoding.codec} cannot hold them")
+    return notes
 
 
 def _damage(plan: Plan, rendered: Rendered, joined: Joined) -> str | None:

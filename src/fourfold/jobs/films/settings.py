@@ -132,6 +132,7 @@ def make_plan(
         pixel_aspect=_pixel_aspect(info, width, height),
         depth=info.depth,
         colour=info.colour,
+        light=info.light,
     )
     low, high = _SEGMENT_FRAMES
     return Plan(

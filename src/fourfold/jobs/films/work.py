@@ -51,6 +51,8 @@ class Rendered:
     repeated: int
     damaged: int
     moved: int
+    captions: int
+    """Frames of this run with closed captions."""
 
 
 class _Channel(Generic[T]):
@@ -149,7 +151,7 @@ def render(
                 if plan.preview:
                     result = beside_bicubic(frame.pixels, result, plan)
             last = frame.pixels
-            enlarged.put((result, Stamp(frame.pts, frame.duration)))
+            enlarged.put((result, Stamp(frame.pts, frame.duration, frame.captions)))
             count, repeated = count + 1, repeated + same
             if meter is not None:
                 meter.frame(repeated=same)
@@ -159,7 +161,7 @@ def render(
         raise
     finally:
         crew.join()
-    return Rendered(done + count, repeated, reader.damaged, reader.moved)
+    return Rendered(done + count, repeated, reader.damaged, reader.moved, reader.captions)
 
 
 def _decode(reader: FrameReader, decoded: _Channel[Frame], limit: int | None) -> None:
