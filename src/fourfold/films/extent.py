@@ -120,7 +120,10 @@ def _own_length(stream: Any, info: VideoInfo, kind: str) -> Fraction | None:
         if match is None:
             return None
         return int(match[1]) * 3600 + int(match[2]) * 60 + Fraction(match[3])
-    if kind.startswith(("mov", "avi")):
+    if kind.startswith("avi"):
+        # FFmpeg estimates the length of one that is cut, but tells how many frames it states.
+        return info.stated_frames * Fraction(stream.time_base)
+    if kind.startswith("mov"):
         # Without a frame count (fragmented MP4) the length is a sum of what was found.
         stated = stream.duration if info.stated_frames else None
         return Fraction(stated * stream.time_base) if stated else Fraction(0)
