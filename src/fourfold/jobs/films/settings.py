@@ -19,7 +19,7 @@ PREVIEW_SECONDS: Final = 3
 
 _SEGMENT_PIXELS: Final = 96_000_000
 _SEGMENT_FRAMES: Final = (12, 240)
-"""A segment is about a minute of work on two cores, and long enough to compress well."""
+"""A segment is long enough to compress well. It depends on no clock, so that results do not either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class VideoSettings:
     suffix: str | None = None
     overwrite: bool = False
     segment_frames: int | None = None
-    """Frames between the points from which interrupted work goes on; None for a minute of work."""
+    """Frames from one key frame that begins a segment to the next; None to go by the result's size."""
 
     def __post_init__(self) -> None:
         if self.codec != "auto" and self.codec not in CODECS:
