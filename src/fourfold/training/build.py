@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from fourfold.datasets import CropSettings, CropStream, Source, find_sources, open_pairs
 from fourfold.errors import ConfigError
 from fourfold.losses import PIXEL_LOSSES, ContentLoss, HighFrequencyLoss
+from fourfold.losses.lpips import LpipsLoss
 from fourfold.losses.settings import (
     AdversarialTerm,
     ContentTerm,
     HighFrequencyTerm,
+    LpipsTerm,
     PixelTerm,
     Term,
     term_names,
@@ -147,6 +149,8 @@ def _make_loss(
             return HighFrequencyLoss(PIXEL_LOSSES[distance])
         case ContentTerm():
             return _place(_make_content_loss(term, seed), accelerator)
+        case LpipsTerm(net=net):
+            return _place(LpipsLoss(net), accelerator)
         case AdversarialTerm():
             return None
     raise AssertionError(f"no loss of the kind {term.kind}")
