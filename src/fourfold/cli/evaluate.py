@@ -95,7 +95,7 @@ def evaluate(
         )
     contestants = _contestants(
         model, scale, backend=backend, device=device, precision=precision, texture=texture,
-        tta=tta, consistency=not no_consistency, tile=tile, max_memory=max_memory,
+        tta=tta, consistency=False if no_consistency else None, tile=tile, max_memory=max_memory,
     )  # fmt: skip
     if film:
         _films(contestants, film, film_frames, as_json=json_)

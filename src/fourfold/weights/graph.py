@@ -168,6 +168,38 @@ class Graph:
             )
         )
 
+    def widths(self, tensors: Tensors) -> dict[str, int]:
+        """Channels of each value, 0 where an input leaves them open."""
+        widths = dict(zip(self.inputs, self.channels, strict=True))
+        for node in self.nodes:
+            width = widths[node.inputs[0]]
+            if isinstance(node, Conv):
+                width = tensors[f"{node.name}.weight"].shape[0]
+            elif isinstance(node, PRelu):
+                width = tensors[f"{node.name}.slope"].shape[0]
+            elif isinstance(node, Concat):
+                width = sum(widths[name] for name in node.inputs)
+            elif isinstance(node, Shuffle):
+                width //= node.factor**2
+            widths[node.output] = width
+        return widths
+
+    def live_floats(self, tensors: Tensors) -> int:
+        """Most numbers alive at once per input pixel, when values go after their last use.
+
+        Four bytes each is the least a window takes in fp32; runtimes add copies of their own.
+        """
+        scales, widths = self.scales(), self.widths(tensors)
+        sizes = {name: widths[name] * scales[name] ** 2 for name in scales}
+        last_use = {name: i for i, node in enumerate(self.nodes) for name in node.inputs}
+        alive = set(self.inputs)
+        most = Fraction(0)
+        for i, node in enumerate(self.nodes):
+            alive.add(node.output)
+            most = max(most, sum((sizes[name] for name in alive), Fraction(0)))
+            alive -= {n for n in node.inputs if last_use[n] == i and n not in self.outputs}
+        return ceil(most)
+
     def split(self) -> tuple[Graph, ...]:
         """Trunk and upsampler: parts that compute the same one after the other, or just this graph.
 
