@@ -75,7 +75,9 @@ def test_scoring_imports_no_torch_and_no_reference(folder):
         "from fourfold.cli.main import run;"
         f"sys.exit(run(['evaluate', '-n', 'bicubic', '--data', {str(folder)!r}]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=240
+    )
     assert done.returncode == 0, done.stderr
 
 

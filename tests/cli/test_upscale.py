@@ -197,7 +197,9 @@ def test_names_the_system_refuses_are_one_line(
 def test_a_full_standard_output_is_one_line(photo: Path, model: str, options: list[str]) -> None:
     command = [sys.executable, "-m", "fourfold", "upscale", str(photo), "-n", model, *options]
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=240
+        )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "No space left" in done.stderr

@@ -80,7 +80,7 @@ def test_a_killed_process_leaves_a_part_that_the_next_removes(tmp_path: Path) ->
     (part,) = tmp_path.iterdir()
     assert remove_leftovers(tmp_path) == []
     process.kill()
-    process.communicate()
+    process.communicate(timeout=60)
     assert remove_leftovers(tmp_path) == [part]
     assert not list(tmp_path.iterdir())
 
