@@ -100,10 +100,21 @@ def test_standard_input_and_output(
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    stdin = io.TextIOWrapper(io.BytesIO(photo.read_bytes()))
-    monkeypatch.setattr(sys, "stdin", stdin)
-    assert run(["upscale", "-", "-o", "-", "-n", model]) == 0
-    assert capfdbinary.readouterr().out.startswith(b"\x89PNG")
+    for target in (["-o", "-"], []):
+        stdin = io.TextIOWrapper(io.BytesIO(photo.read_bytes()))
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.chdir(photo.parent)
+        assert run(["upscale", "-", *target, "-n", model]) == 0
+        assert capfdbinary.readouterr().out.startswith(b"\x89PNG")
+    assert list(photo.parent.iterdir()) == [photo]
+
+
+def test_a_picture_is_not_written_to_a_terminal(
+    model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run(["upscale", "-", "-n", model]) == 2
+    assert "want -o FILE, or > FILE" in one_line(capsys)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import InputError, OutputError
+from fourfold.errors import FourfoldError, InputError, OutputError
 from fourfold.files.parts import locked_part
+
+logger = logging.getLogger(__name__)
 
 STDIO: Final = "-"
 """As an input: standard input; as an output: standard output."""
@@ -23,14 +26,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The part file keeps the suffix, since writers choose the format by it. On any exception,
     Ctrl-C included, it is removed; one of a killed process is found by `remove_leftovers`.
-    `OutputError` for what the file system refuses.
+    `OutputError` for what the file system refuses. Errors within name `path`, never the part.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked_part(path.parent, path.suffix) as part:
-            yield part
+            try:
+                yield part
+            except FourfoldError as error:
+                if part.name not in str(error):
+                    raise
+                message = str(error).replace(str(part), str(path)).replace(part.name, path.name)
+                raise type(error)(message) from error
             _flush_to_disk(part)
             os.replace(part, path)
+            logger.debug("wrote %s, %d bytes", path, path.stat().st_size)
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputError(f"{path}: cannot write (a part of its path is a file)") from error
     except OSError as error:
