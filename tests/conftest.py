@@ -11,8 +11,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).parents[1]
+
+# A busy machine is no fault of what is tested, and a checkout may be read-only.
+settings.register_profile(
+    "calm",
+    deadline=None,
+    database=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("calm")
+
 CGROUP_CPUS = Path("/sys/fs/cgroup/cpu.max")
 
 
