@@ -69,7 +69,7 @@ def test_an_exception_removes_the_part(tmp_path: Path) -> None:
 def test_errors_name_the_result_and_not_the_part(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught, atomic_path(tmp_path / "a.png") as part:
         raise InputError(f"{part}: no room for {part.name}")
-    assert str(caught.value) == f"{tmp_path / 'a.png'}: no room for a.png"
+    assert str(caught.value) == f"{tmp_path / 'a.png'}: no room for {tmp_path / 'a.png'}"
 
 
 def test_a_killed_process_leaves_a_part_that_the_next_removes(tmp_path: Path) -> None:

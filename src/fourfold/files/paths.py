@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,13 +32,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked_part(path.parent, path.suffix) as part:
-            try:
+            with errors_name(path, instead_of=part):
                 yield part
-            except FourfoldError as error:
-                if part.name not in str(error):
-                    raise
-                message = str(error).replace(str(part), str(path)).replace(part.name, path.name)
-                raise type(error)(message) from error
             _flush_to_disk(part)
             os.replace(part, path)
             logger.debug("wrote %s, %d bytes", path, path.stat().st_size)
@@ -45,6 +41,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise OutputError(f"{path}: cannot write (a part of its path is a file)") from error
     except OSError as error:
         raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
+
+
+@contextmanager
+def errors_name(path: Path, *, instead_of: Path) -> Iterator[None]:
+    """Let errors within name the result, where they name the hidden file or folder it grows in."""
+    try:
+        yield
+    except FourfoldError as error:
+        if instead_of.name not in str(error):
+            raise
+        folder, name = re.escape(str(instead_of.parent)), re.escape(instead_of.name)
+        hidden = rf"({folder}[/\\])?{name}([/\\][\w.-]+)?"
+        message = re.sub(hidden, lambda _: str(path), str(error))
+        raise type(error)(message) from error
 
 
 def _flush_to_disk(path: Path) -> None:
@@ -125,4 +135,4 @@ def _files_below(
     yield from closed
 
 
-__all__ = ["STDIO", "Found", "atomic_path", "find_inputs", "is_folder"]
+__all__ = ["STDIO", "Found", "atomic_path", "errors_name", "find_inputs", "is_folder"]
