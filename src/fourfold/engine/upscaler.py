@@ -51,8 +51,8 @@ class Upscaler:
     """Enlarges pictures with one network on one device. Thread-safe and reusable.
 
     Args:
-        model: a bundled name (`srgan-x4`, `srresnet-x4`), a `.safetensors` or `.onnx` file, a
-            training run folder, or a loaded `Model`.
+        model: a bundled name (`srgan-x4`, `srresnet-x4`), a `.safetensors`, `.onnx` or ncnn
+            `.param` file, a training run folder, or a loaded `Model`.
         backend: `auto`, `openvino`, `onnxruntime` or `torch`.
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
