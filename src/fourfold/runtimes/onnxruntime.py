@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from fourfold.errors import BackendError, MissingExtra, UsageError
-from fourfold.runtimes.backend import Program, Tensor4, optional_module, runtime_error
+from fourfold.runtimes.backend import Program, Tensor4, runtime_error, runtime_module
 
 _PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -18,7 +18,7 @@ class OnnxRuntimeBackend:
     name = "onnxruntime"
 
     def __init__(self, program: Program, *, device: str, precision: str) -> None:
-        runtime = optional_module("onnxruntime")
+        runtime = runtime_module("onnxruntime")
         if runtime is None:
             raise MissingExtra("--backend onnxruntime", "onnxruntime")
         if precision != "fp32":

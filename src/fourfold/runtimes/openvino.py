@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from fourfold.errors import BackendError, UsageError
-from fourfold.runtimes.backend import Program, Tensor4, runtime_error
+from fourfold.runtimes.backend import Program, Tensor4, runtime_error, runtime_module
 from fourfold.runtimes.bf16 import split_bf16, split_input
 
 logger = logging.getLogger(__name__)
@@ -22,10 +22,9 @@ _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 @cache
 def _core() -> Any:
-    # Its telemetry package must neither delay the start nor phone home.
-    os.environ.setdefault("OPENVINO_TELEMETRY_OPT_OUT", "1")
-    import openvino
-
+    openvino = runtime_module("openvino")
+    if openvino is None:
+        raise BackendError("OpenVINO is not installed; want it, or --backend onnxruntime or torch")
     return openvino.Core()
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from fourfold.errors import MissingExtra, UsageError
-from fourfold.runtimes.backend import Program, Tensor4, optional_module, runtime_error
+from fourfold.runtimes.backend import Program, Tensor4, runtime_error, runtime_module
 from fourfold.weights.graph import Add, Affine, Bilinear, Conv, Graph, Node, PRelu, Shuffle, Tanh
 
 _DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -19,7 +19,7 @@ class TorchBackend:
     name = "torch"
 
     def __init__(self, program: Program, *, device: str, precision: str) -> None:
-        torch = optional_module("torch")
+        torch = runtime_module("torch")
         if torch is None:
             raise MissingExtra("--backend torch", "torch")
         if program.graph is None:
