@@ -7,6 +7,7 @@ import tomllib
 import pytest
 
 from fourfold.errors import ConfigError
+from fourfold.networks.catalog import CATALOG
 from fourfold.training.config import TrainConfig, dump_toml, parse_config
 from fourfold.training.recipes import find_config, load_config, recipe_names
 
@@ -19,6 +20,7 @@ RECIPES = {
     "srgan_x4",
     "srgan_x8",
     "finetune_x4",
+    "plain_x4",
     "srgan_real_x4",
 }
 
@@ -62,6 +64,20 @@ def test_the_papers_values():
         ({"data": {"train": "x"}}, "steps: want a value, got none"),
         ({"steps": 5, "data": {"train": "x", "crop": 97}}, r"data\.crop=97: want a multiple of"),
         ({"steps": 5, "model": {"scale": 3}}, r"model\.scale: input should be 2, 4 or 8, got 3"),
+        ({"steps": 5, "model": {"width": 0}}, r"model\.width: input should be greater than or eq"),
+        (
+            {"steps": 5, "model": {"wdth": 3}},
+            r"unknown setting model\.wdth; did you mean 'width'\?",
+        ),
+        (
+            {"steps": 5, "model": {"architecture": "plain", "num_blocks": 3}},
+            r"unknown setting model\.num_blocks; known: architecture, depth, scale, width",
+        ),
+        (
+            {"steps": 5, "model": {"architecture": "unet"}},
+            r"model\.architecture: want one of srresnet, plain, got 'unet'",
+        ),
+        ({"steps": 5, "model": 3}, "model: want a table of settings, got 3"),
         ({"steps": 5, "precision": "fp8"}, "precision: input should be 'fp32', 'bf16' or 'fp16'"),
     ],
 )
@@ -86,7 +102,8 @@ def test_every_misspelt_key_is_refused():
 
 
 def test_every_setting_is_described():
-    for model in (TrainConfig, *(f.annotation for f in TrainConfig.model_fields.values())):
+    tables = [TrainConfig, *(f.annotation for f in TrainConfig.model_fields.values())]
+    for model in [*tables, *(entry.settings for entry in CATALOG.values())]:
         for name, field in getattr(model, "model_fields", {}).items():
             nested = hasattr(field.annotation, "model_fields")
             assert nested or name == "ema_decay" or field.description, f"{model}.{name}"

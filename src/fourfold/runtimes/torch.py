@@ -8,7 +8,18 @@ import numpy as np
 
 from fourfold.errors import MissingExtra, UsageError
 from fourfold.runtimes.backend import Program, Tensor4, runtime_error, runtime_module
-from fourfold.weights.graph import Add, Affine, Bilinear, Conv, Graph, Node, PRelu, Shuffle, Tanh
+from fourfold.weights.graph import (
+    Add,
+    Affine,
+    Bilinear,
+    Conv,
+    Graph,
+    Nearest,
+    Node,
+    PRelu,
+    Shuffle,
+    Tanh,
+)
 
 _DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
@@ -105,6 +116,8 @@ def _apply(node: Node, tensors: dict[str, Any], inputs: list[Any]) -> Any:
             return x * scale + offset
         case Bilinear(factor=factor):
             return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+        case Nearest(factor=factor):
+            return F.interpolate(x, scale_factor=factor, mode="nearest")
     raise AssertionError(f"no torch form of {type(node).__name__}")
 
 

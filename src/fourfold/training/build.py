@@ -12,14 +12,14 @@ from torch import nn
 from fourfold.datasets import CropSettings, CropStream, Source, find_sources, open_pairs
 from fourfold.errors import ConfigError
 from fourfold.losses import PIXEL_LOSSES, ContentLoss
+from fourfold.networks.catalog import FOREIGN_STARTS, make_network, restore_network
 from fourfold.networks.discriminator import Discriminator, discriminator_from_keras
-from fourfold.networks.srresnet import SRResNet
+from fourfold.networks.generator import Generator
 from fourfold.networks.vgg import VggFeatures, read_vgg_weights
 from fourfold.training.ema import Ema
 from fourfold.training.state import TrainState
 from fourfold.training.steps import Objective
 from fourfold.training.vgg_files import vgg_file
-from fourfold.weights.readers.keras import srresnet_from_keras
 from fourfold.weights.zoo import get_model
 
 if TYPE_CHECKING:
@@ -33,55 +33,44 @@ class Start:
     """A generator to go on from."""
 
     source: str
-    generator: SRResNet
-    norm: str
+    generator: Generator
 
 
 def load_start(name: str) -> Start:
-    """A generator by bundled name, model file, run folder or Keras `.h5`.
+    """A generator by bundled name, model file, run folder or a file of another project.
 
-    A model file has its BatchNorm folded into the convolutions, an `.h5` keeps it.
+    A model file has its BatchNorm folded into the convolutions, a Keras `.h5` keeps it.
 
     Raises `ModelNotFound` or `ModelError`; weights that are not finite are refused.
     """
-    if Path(name).suffix == ".h5":
-        tensors, shape = srresnet_from_keras(Path(name))
-        generator = SRResNet(
-            scale=shape["scale"], num_blocks=shape["num_blocks"], width=shape["width"]
-        )
-        state = {key: torch.from_numpy(value.copy()) for key, value in tensors.items()}
-        counters = {k: v for k, v in generator.state_dict().items() if k.endswith("_tracked")}
-        generator.load_state_dict(state | counters)
-        return Start(name, generator, "batch")
+    reader = FOREIGN_STARTS.get(Path(name).suffix)
+    if reader is not None:
+        return Start(name, reader(Path(name)))
     model = get_model(name)
-    if model.architecture != "srresnet":
-        raise ConfigError(f"--from {name}: want an srresnet, got {model.architecture}")
-    generator = SRResNet.from_inference_tensors(
-        model.tensors, scale=model.scale, **model.hyperparameters
-    )
-    return Start(f"{model.name} ({model.sha256[:12]})", generator, "none")
+    return Start(f"{model.name} ({model.sha256[:12]})", restore_network(model))
 
 
 def fit_to_start(config: TrainConfig, start: Start) -> TrainConfig:
-    """The config with the start's BatchNorm; `ConfigError` when scale, depth or width differ."""
-    wanted = config.model
-    for key in ("scale", "num_blocks", "width"):
-        got = getattr(start.generator, key)
-        if getattr(wanted, key) != got:
+    """The config with what follows the weights (BatchNorm); `ConfigError` when the shape differs."""
+    wanted, got = config.model, start.generator.settings
+    if wanted.architecture != got.architecture:
+        raise ConfigError(
+            f"model.architecture={wanted.architecture}: the weights of --from are a "
+            f"{got.architecture}; want a config for that or other weights"
+        )
+    for key, value in got.arguments().items():
+        if key not in got.from_weights and getattr(wanted, key) != value:
             raise ConfigError(
-                f"model.{key}={getattr(wanted, key)}: the weights of --from have {got}; "
-                f"--set model.{key}={got} or other weights"
+                f"model.{key}={getattr(wanted, key)}: the weights of --from have {value}; "
+                f"--set model.{key}={value} or other weights"
             )
-    return config.model_copy(update={"model": wanted.model_copy(update={"norm": start.norm})})
+    return config.model_copy(update={"model": got})
 
 
 def make_state(config: TrainConfig, start: Start | None, accelerator: Accelerator) -> TrainState:
     """Networks and optimisers at step 0, on the device; random weights follow from the seed."""
     torch.manual_seed(config.seed)
-    shape = config.model
-    generator = SRResNet(
-        scale=shape.scale, num_blocks=shape.num_blocks, width=shape.width, norm=shape.norm
-    )
+    generator = make_network(config.model)
     if start is not None:
         generator.load_state_dict(start.generator.state_dict())
     generator = _place(generator, accelerator)

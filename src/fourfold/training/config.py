@@ -7,40 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from fourfold.errors import ConfigError
+from fourfold.networks.catalog import CATALOG, DEFAULT_MODEL, ModelConfig, architecture_of
+from fourfold.networks.settings import Positive, Settings
 
-Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
-class _Settings(BaseModel):
-    """Frozen, no unknown keys, docstrings under the fields become their descriptions."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=()
-    )
-
-
-class ModelConfig(_Settings):
-    """The generator."""
-
-    architecture: Literal["srresnet"] = "srresnet"
-    """Family of the network."""
-    scale: Literal[2, 4, 8] = 4
-    """How many times larger the result is."""
-    num_blocks: Positive = 16
-    """Residual blocks; 16 in the paper."""
-    width: Positive = 64
-    """Channels of the trunk; 64 in the paper."""
-    norm: Literal["batch", "none"] = "batch"
-    """`batch` as published; `none` trains without BatchNorm, and is what a run started from a
-    model file gets, whatever stands here (its BatchNorm is folded into the convolutions)."""
-
-
-class DataConfig(_Settings):
+class DataConfig(Settings):
     """What the network learns from."""
 
     train: tuple[str, ...] = ()
@@ -78,7 +55,7 @@ class DataConfig(_Settings):
         return values
 
 
-class LossConfig(_Settings):
+class LossConfig(Settings):
     """What the generator minimises: the weighted sum of pixel, content and adversarial loss."""
 
     pixel: Literal["mse", "l1", "charbonnier"] = "mse"
@@ -106,7 +83,7 @@ class LossConfig(_Settings):
     """Weight of the adversarial loss; 1e-3 in the paper, 0 trains without a discriminator."""
 
 
-class OptimizerConfig(_Settings):
+class OptimizerConfig(Settings):
     """Adam and its learning rate, for the generator and for the discriminator."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
@@ -130,7 +107,7 @@ class OptimizerConfig(_Settings):
     """Gradients are scaled down to this norm; 0 leaves them alone."""
 
 
-class GanConfig(_Settings):
+class GanConfig(Settings):
     """The adversarial stage."""
 
     allow_random_start: bool = False
@@ -145,7 +122,7 @@ class GanConfig(_Settings):
     """Steps at the start in which only the discriminator learns."""
 
 
-class HealthConfig(_Settings):
+class HealthConfig(Settings):
     """When a run warns, and when it steps back."""
 
     window: Positive = 200
@@ -162,7 +139,7 @@ class HealthConfig(_Settings):
     """Returns before the run gives up."""
 
 
-class TrainConfig(_Settings):
+class TrainConfig(Settings):
     """A complete run."""
 
     name: str = "run"
@@ -196,7 +173,8 @@ class TrainConfig(_Settings):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the moving average of the weights, which is then what is validated and kept;
     0: no average."""
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = DEFAULT_MODEL
+    """The generator; `architecture` says which settings it has."""
     data: DataConfig = DataConfig()
     losses: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -242,7 +220,7 @@ def parse_config(values: dict[str, Any]) -> TrainConfig:
 
 
 def _explain(item: Any) -> str:
-    path = ".".join(str(part) for part in item["loc"])
+    path = ".".join(str(part) for part in item["loc"] if part not in CATALOG)
     if item["type"] == "value_error":
         return str(item["ctx"]["error"])
     if item["type"] == "missing":
@@ -257,10 +235,25 @@ def _unknown_keys(
         field = model.model_fields.get(key)
         if field is None:
             yield f"{prefix}{key}", sorted(model.model_fields)
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            continue
+        table = _table_of(f"{prefix}{key}", field.annotation, value)
+        if table is not None:
             if not isinstance(value, dict):
                 raise ConfigError(f"{prefix}{key}: want a table of settings, got {value!r}")
-            yield from _unknown_keys(value, field.annotation, f"{prefix}{key}.")
+            yield from _unknown_keys(value, table, f"{prefix}{key}.")
+
+
+def _table_of(path: str, annotation: Any, value: Any) -> type[BaseModel] | None:
+    """The settings a key of that name holds, None for a single value."""
+    if path == "model":
+        name = architecture_of(value)
+        if name not in CATALOG:
+            wanted = ", ".join(CATALOG)
+            raise ConfigError(f"model.architecture: want one of {wanted}, got {name!r}")
+        return CATALOG[name].settings
+    return (
+        annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    )
 
 
 def dump_toml(config: TrainConfig) -> str:
@@ -312,7 +305,6 @@ __all__ = [
     "GanConfig",
     "HealthConfig",
     "LossConfig",
-    "ModelConfig",
     "OptimizerConfig",
     "TrainConfig",
     "absolute_folders",

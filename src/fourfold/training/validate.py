@@ -23,10 +23,11 @@ from fourfold.evaluation import (
     open_datasets,
 )
 from fourfold.metrics.protocol import Scores, mean_scores
+from fourfold.networks.catalog import describe
 from fourfold.weights.format import Model
 
 if TYPE_CHECKING:
-    from fourfold.networks.srresnet import SRResNet
+    from fourfold.networks.generator import Generator
     from fourfold.training.config import TrainConfig
 
 Pixels = npt.NDArray[np.uint8]
@@ -48,7 +49,11 @@ class Validation(NamedTuple):
 
 
 def to_model(
-    network: SRResNet, config: TrainConfig, *, step: int, scores: Mapping[str, Scores] | None = None
+    network: Generator,
+    config: TrainConfig,
+    *,
+    step: int,
+    scores: Mapping[str, Scores] | None = None,
 ) -> Model:
     """The network as a model file describes it, with the run's settings and scores."""
     training: dict[str, Any] = {
@@ -58,12 +63,9 @@ def to_model(
     }
     if scores is not None:
         training["scores"] = {name: s._asdict() for name, s in scores.items()}
-    return Model(
+    return describe(
+        network,
         name=config.name,
-        architecture=config.model.architecture,
-        scale=network.scale,
-        hyperparameters=network.hyperparameters(),
-        tensors=network.inference_tensors(),
         license=config.license,
         source="trained with fourfold",
         training=training,

@@ -62,6 +62,13 @@ class Bilinear(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Nearest(Node):
+    """Enlargement by repeating each pixel."""
+
+    factor: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tanh(Node):
     """Hyperbolic tangent."""
 
@@ -102,7 +109,7 @@ class Graph:
         """Enlargement of each value relative to the inputs."""
         scales = dict.fromkeys(self.inputs, 1)
         for node in self.nodes:
-            factor = node.factor if isinstance(node, (Shuffle, Bilinear)) else 1
+            factor = node.factor if isinstance(node, (Shuffle, Bilinear, Nearest)) else 1
             scales[node.output] = scales[node.inputs[0]] * factor
         return scales
 
@@ -140,6 +147,36 @@ class Graph:
             for node in self.nodes
             if isinstance(node, Conv)
         )
+
+    def widths(self, tensors: Tensors) -> dict[str, int]:
+        """Channels of each value, 0 where an input leaves them open."""
+        widths = dict(zip(self.inputs, self.channels, strict=True))
+        for node in self.nodes:
+            width = widths[node.inputs[0]]
+            if isinstance(node, Conv):
+                width = tensors[f"{node.name}.weight"].shape[0]
+            elif isinstance(node, PRelu):
+                width = tensors[f"{node.name}.slope"].shape[0]
+            elif isinstance(node, Shuffle):
+                width //= node.factor**2
+            widths[node.output] = width
+        return widths
+
+    def live_floats(self, tensors: Tensors) -> int:
+        """Most numbers alive at once per input pixel, when values go after their last use.
+
+        Four bytes each is the least a window takes in fp32; runtimes add copies of their own.
+        """
+        scales, widths = self.scales(), self.widths(tensors)
+        sizes = {name: widths[name] * scales[name] ** 2 for name in scales}
+        last_use = {name: i for i, node in enumerate(self.nodes) for name in node.inputs}
+        alive = set(self.inputs)
+        most = 0
+        for i, node in enumerate(self.nodes):
+            alive.add(node.output)
+            most = max(most, sum(sizes[name] for name in alive))
+            alive -= {n for n in node.inputs if last_use[n] == i and n not in self.outputs}
+        return most
 
     def split(self) -> tuple[Graph, ...]:
         """Trunk and upsampler: parts that compute the same one after the other, or just this graph.

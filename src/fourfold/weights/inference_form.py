@@ -194,6 +194,17 @@ def build_graph(architecture: str, *, scale: int, hyperparameters: Mapping[str, 
         ) from error
 
 
+def trained_flops(architecture: str, graph: Graph, tensors: Mapping[str, Array]) -> int:
+    """FLOPs per LR pixel of the network as trained, whatever a rewriting saves; convolutions only."""
+    flops = graph.flops(tensors)
+    if architecture != "srresnet":
+        return flops
+    rewritten = tensors["tail.weight"]
+    restored, _ = restore_tail(rewritten, tensors["tail.bias"])
+    scale = graph.scale
+    return flops - 2 * rewritten.size * (scale // 2) ** 2 + 2 * restored.size * scale**2
+
+
 def fold_srresnet(
     tensors: Mapping[str, Array], *, scale: int, num_blocks: int, epsilon: float
 ) -> dict[str, Array]:

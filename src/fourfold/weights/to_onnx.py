@@ -15,6 +15,7 @@ from fourfold.weights.graph import (
     Bilinear,
     Conv,
     Graph,
+    Nearest,
     Node,
     PRelu,
     Shuffle,
@@ -111,6 +112,16 @@ def _node(
                 [output],
                 mode="linear",
                 coordinate_transformation_mode="half_pixel",
+            )
+        case Nearest(factor=factor):
+            scales = constant(f"{output}.scales", np.array([1, 1, factor, factor]))
+            proto = make(
+                "Resize",
+                [*inputs, "", scales],
+                [output],
+                mode="nearest",
+                coordinate_transformation_mode="asymmetric",
+                nearest_mode="floor",
             )
         case Affine(scale=gain, offset=offset):
             gain_name = constant(f"{output}.scale", np.array(gain))
