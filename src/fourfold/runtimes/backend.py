@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, Protocol, cast
 
@@ -13,29 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import BackendError, BackendOutOfMemory
-from fourfold.weights.graph import Graph, Tensors
 
 Tensor4 = npt.NDArray[np.float32]
 """float32 `(N, C, H, W)`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What a backend compiles: a graph with its tensors, or a foreign ONNX file."""
-
-    graph: Graph | None
-    tensors: Tensors
-    onnx_bytes: bytes | None = None
-
-    def to_onnx(self) -> bytes:
-        """The program as ONNX, NCHW float32, dynamic height and width."""
-        if self.onnx_bytes is not None:
-            return self.onnx_bytes
-        from fourfold.weights.to_onnx import build_onnx
-
-        assert self.graph is not None
-        model: bytes = build_onnx(self.graph, self.tensors).SerializeToString()
-        return model
 
 
 class Backend(Protocol):
