@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
 import pytest
 
 from fourfold.errors import ModelError
 from fourfold.weights import graph as operations
-from fourfold.weights.graph import Add, Affine, Bilinear, Conv, Graph, Nearest, Node, Tanh
+from fourfold.weights.graph import Add, Affine, Concat, Conv, Graph, LeakyRelu, Node, Resize, Tanh
 from fourfold.weights.graph_text import read_graph, write_graph
 from fourfold.weights.inference_form import msrresnet_graph, srresnet_graph
 
@@ -17,9 +18,11 @@ SMALL = Graph(
     ("sr",),
     (
         Conv(("lr",), "a", "head"),
-        Nearest(("lr",), "b", 2),
-        Bilinear(("a",), "c", 2),
-        Add(("b", "c"), "d"),
+        Resize(("lr",), "b", "nearest", Fraction(2)),
+        Resize(("a",), "c", "linear", Fraction(3, 2)),
+        Add(("b", "c"), "d", (1.0, 0.5)),
+        LeakyRelu(("d",), "f", 0.1),
+        Concat(("f", "b"), "g"),
         Tanh(("d",), "e"),
         Affine(("e",), "sr", 0.5, 1),
     ),
@@ -56,10 +59,13 @@ def _changed(change):
         (_changed(lambda v: v["nodes"].append(["Attention", ["a"], "z"])), "this version knows Co"),
         (_changed(lambda v: v["nodes"].append(["Add", ["a", "q"], "z"])), r"Add reads \['q'\]"),
         (_changed(lambda v: v["nodes"].append(["Add", ["a", "b"], "a"])), "makes 'a' again"),
-        (_changed(lambda v: v["nodes"].append(["Add", [], "z"])), "names of values"),
-        (_changed(lambda v: v["nodes"].append(["Add", ["a"]])), "Add with 1 fields, want 2"),
-        (_changed(lambda v: v["nodes"][1].__setitem__(3, 10**9)), "1000000000 where int is wanted"),
-        (_changed(lambda v: v["nodes"][1].__setitem__(3, "2")), "'2' where int is wanted"),
+        (_changed(lambda v: v["nodes"].append(["Tanh", [], "z"])), "Tanh without inputs"),
+        (_changed(lambda v: v["nodes"].append(["Tanh"])), "Tanh without inputs"),
+        (_changed(lambda v: v["nodes"].append(["Tanh", ["a"]])), "Tanh with 1 fields, want 2"),
+        (_changed(lambda v: v["nodes"].append(["Tanh", "a", "z"])), "'a' where tuple"),
+        (_changed(lambda v: v["nodes"][1].__setitem__(4, "1000000000")), "factor of at most 16"),
+        (_changed(lambda v: v["nodes"][1].__setitem__(4, "1/0")), "unreadable description"),
+        (_changed(lambda v: v["nodes"].append(["Shuffle", ["a"], "z", "2"])), "'2' where int is"),
         (_changed(lambda v: v["outputs"].append("zz")), "inputs or outputs do not fit"),
         (_changed(lambda v: v["channels"].append(3)), "inputs or outputs do not fit"),
     ],

@@ -14,11 +14,12 @@ from fourfold.weights.graph import Graph, Tensors
 from fourfold.weights.zoo import BUNDLED, TEXTURE_ENDS, get_model, resolve_model_path
 
 LARGEST_RADIUS: Final = 96
-"""LR pixels of context a tile may have. Deeper networks (Real-ESRGAN x4plus sees 350) would spend
-nearly all work on it; what they see beyond `BLEND_HALO` changes next to nothing."""
+"""LR pixels of context a tile may have. Deeper networks (Real-ESRGAN x4plus sees 349) would spend
+nearly all work on it (docs/decisions/0072)."""
 
-BLEND_HALO: Final = 32
-"""Context of tiles that are blended because no exact halo can be had."""
+BLEND_HALO: Final = 64
+"""Context of tiles that are blended because no exact halo can be had: what lies beyond changed x4plus
+by 0.3 of 255 (RMS), and neighbours fade into each other."""
 
 _WORTH_PARTS: Final = 2
 """How much memory running in parts must save: crossing through NumPy costs time."""
@@ -93,6 +94,11 @@ def load_network(model: str | Path | Model | Network, *, texture: float | None =
     if path.suffix.lower() == ".onnx":
         found = read_onnx(path)
         return make_network(found.whole, found.parts, name=path.stem, sha256=found.sha256)
+    if path.suffix.lower() == ".param":
+        from fourfold.weights.readers.ncnn import read_ncnn
+
+        graph = read_ncnn(path)
+        return network_of_graph(graph.graph, graph.tensors, name=path.stem, sha256=graph.sha256)
     return network_of(load_model(path))
 
 

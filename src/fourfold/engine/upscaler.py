@@ -59,8 +59,9 @@ class Upscaler:
     """Enlarges pictures with one network on one device. Thread-safe and reusable.
 
     Args:
-        model: a bundled name (`srgan-x4`, `srresnet-x4`), a `.safetensors` or `.onnx` file, a
-            training run folder, a loaded `Model`, or a `Network` (other people's torch modules).
+        model: a bundled name (`srgan-x4`, `srresnet-x4`), a `.safetensors`, `.onnx` or ncnn
+            `.param` file, a training run folder, a loaded `Model`, or a `Network` (other people's
+            torch modules).
         backend: `auto`, `openvino`, `onnxruntime` or `torch`.
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
@@ -99,6 +100,7 @@ class Upscaler:
         self.scale = self.network.scale
         self.tta = tta
         self.consistency = consistency is not False and self.scale > 1
+        self._border = BORDER * self.consistency
         self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
         self._opened: dict[tuple[int, str], Backend] = {}
         self._lock = threading.Lock()
@@ -208,7 +210,7 @@ class Upscaler:
         halo = self.network.halo
         halo += CONSISTENCY_HALO if self.consistency else 0
         halo += 1 if transparent else 0  # the plateaus of alpha look one pixel around
-        border = ceil(min(BORDER, halo) / step) * step if self.consistency else 0
+        border = ceil(min(self._border, halo) / step) * step
         # From here on boxes count from the corner of the picture with its mirrored border.
         bottom, right = (ceil((side + 2 * border) / step) * step for side in (height, width))
         framed = Box(0, bottom, 0, right)

@@ -7,6 +7,7 @@ Real-ESRGAN's compact networks (SRVGGNetCompact) with the activation of SRResNet
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, Final, Literal, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from fourfold.networks.generator import Generator
 from fourfold.networks.rewritten import PRelu
 from fourfold.networks.settings import NetworkSettings, Positive
-from fourfold.weights.graph import Add, Conv, Graph, Nearest, Node, Shuffle
+from fourfold.weights.graph import Add, Conv, Graph, Node, Resize, Shuffle
 from fourfold.weights.graph import PRelu as PReluNode
 
 TAIL_SPREAD: Final = 1e-3
@@ -120,7 +121,7 @@ def plain_graph(*, scale: int, width: int, depth: int) -> Graph:
     nodes += [
         Conv((value,), "tail.conv", "tail"),
         Shuffle(("tail.conv",), "residual", scale),
-        Nearest(("lr",), "base", scale),
+        Resize(("lr",), "base", "nearest", Fraction(scale)),
         Add(("residual", "base"), "sr"),
     ]
     return Graph(("lr",), ("sr",), tuple(nodes))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
 from typing import Any, Final
 
 from fourfold.weights.graph import Graph, Tensors
@@ -117,6 +119,7 @@ Program = GraphProgram | OnnxProgram | TorchProgram
 def graph_program(graph: Graph, tensors: Tensors) -> GraphProgram:
     """A graph with its tensors of all there are, and what is read off them."""
     own: Mapping[str, Any] = {name: tensors[name] for name in graph.tensor_names()}
+    multiple = lcm(*(Fraction(scale).denominator for scale in graph.scales().values()))
     return GraphProgram(
         graph,
         own,
@@ -124,6 +127,7 @@ def graph_program(graph: Graph, tensors: Tensors) -> GraphProgram:
             scale=graph.scale,
             radius=graph.halo(own),
             floats_per_pixel=graph.live_floats(own),
+            sizes=SizeRule(multiple=multiple, minimum=multiple),
             flops_per_pixel=graph.flops(own),
             parameters=sum(int((t != 0).sum()) for t in own.values()),
         ),

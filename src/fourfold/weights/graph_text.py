@@ -7,7 +7,8 @@ its fields in order: `["Conv", ["lr"], "x", "head"]`.
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, fields
+from dataclasses import MISSING, astuple, fields
+from fractions import Fraction
 from typing import Any, Final
 
 from fourfold.errors import ModelError
@@ -32,7 +33,8 @@ def write_graph(graph: Graph) -> str:
             "outputs": graph.outputs,
             "channels": graph.channels,
             "nodes": [[type(node).__name__, *astuple(node)] for node in graph.nodes],
-        }
+        },
+        default=str,  # fractions, as "2" or "1/2"
     )
 
 
@@ -46,7 +48,7 @@ def read_graph(text: str, *, source: str) -> Graph:
         inputs, outputs = (tuple(map(str, values[key])) for key in ("inputs", "outputs"))
         channels = tuple(map(int, values["channels"]))
         nodes = tuple(_node(entry) for entry in values["nodes"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, ArithmeticError) as error:
         raise ModelError(f"{source}: unreadable description of the network ({error})") from error
     graph = Graph(inputs, outputs, nodes, channels)
     made = set(graph.inputs)
@@ -67,23 +69,29 @@ def _node(entry: Any) -> Node:
         raise ValueError(f"operation {name!r}; this version knows {', '.join(_OPERATIONS)}")
     kind = _OPERATIONS[name]
     wanted = fields(kind)
-    if len(values) != len(wanted):
+    if not values or not values[0]:
+        raise ValueError(f"{name} without inputs")
+    required = sum(f.default is MISSING for f in wanted)
+    if not required <= len(values) <= len(wanted):
         raise ValueError(f"{name} with {len(values)} fields, want {len(wanted)}")
-    return kind(*(_field(str(f.type), value) for f, value in zip(wanted, values, strict=True)))
+    return kind(*(_field(str(f.type), value) for f, value in zip(wanted, values, strict=False)))
 
 
 def _field(kind: str, value: Any) -> Any:
-    if kind.startswith("tuple"):
-        if not value or not all(isinstance(item, str) for item in value):
-            raise ValueError(f"names of values, got {value!r}")
-        return tuple(value)
-    if kind == "str" and isinstance(value, str):
-        return value
-    if kind == "int" and isinstance(value, int) and 1 <= value <= _LARGEST_FACTOR:
-        return value
-    if kind == "float" and isinstance(value, (int, float)):
+    """The value of a field declared as `kind`."""
+    wanted: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "Fraction": str}
+    if kind.startswith("tuple") and isinstance(value, list):
+        return tuple(_field(kind[6:-6], item) for item in value)
+    if kind not in wanted or not isinstance(value, wanted[kind]) or isinstance(value, bool):
+        raise ValueError(f"{value!r} where {kind} is wanted")
+    if kind == "float":
         return float(value)
-    raise ValueError(f"{value!r} where {kind} is wanted")
+    if kind in ("int", "Fraction"):
+        factor = Fraction(value)
+        if not Fraction(1, _LARGEST_FACTOR) <= factor <= _LARGEST_FACTOR:
+            raise ValueError(f"{value!r} where a factor of at most {_LARGEST_FACTOR} is wanted")
+        return int(value) if kind == "int" else factor
+    return value
 
 
 __all__ = ["read_graph", "write_graph"]

@@ -12,6 +12,7 @@ Three exact rewritings (each is an identity of real arithmetic):
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -21,11 +22,11 @@ from fourfold.errors import ModelError
 from fourfold.weights.graph import (
     Add,
     Affine,
-    Bilinear,
     Conv,
     Graph,
     Node,
     PRelu,
+    Resize,
     Shuffle,
     Tanh,
 )
@@ -170,7 +171,7 @@ def msrresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
         Conv((value,), "hr.a", "hr"),
         PRelu(("hr.a",), "hr.b", "hr"),
         Conv(("hr.b",), "residual", "tail"),
-        Bilinear(("lr",), "base", scale),
+        Resize(("lr",), "base", "linear", Fraction(scale)),
         Add(("residual", "base"), "sr"),
     ]
     return Graph(("lr",), ("sr",), tuple(nodes))
