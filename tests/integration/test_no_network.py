@@ -1,6 +1,7 @@
 """Nothing is sent anywhere: no telemetry, no name looked up, no trace left in the home folder.
 
-A `sitecustomize` module writes down what Python asks of the network, in the command and in every
+Nor does anything keep a command from ending: no fork of a process with threads, no thread to wait
+for. A `sitecustomize` module writes down what Python asks of the network, in the command and in every
 process it starts; strace, where it can be used, sees what compiled code asks as well.
 """
 
@@ -27,7 +28,7 @@ import os, sys
 
 WATCHED = {
     "socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo",
-    "socket.gethostbyname", "socket.gethostbyaddr", "urllib.Request",
+    "socket.gethostbyname", "socket.gethostbyaddr", "urllib.Request", "os.fork",
 }
 
 def record(event, arguments):
@@ -38,7 +39,12 @@ def record(event, arguments):
 sys.addaudithook(record)
 """
 
-API = "import fourfold, sys; fourfold.upscale_file(sys.argv[1], sys.argv[2])"
+API = """
+import fourfold, sys, threading
+fourfold.upscale_file(sys.argv[1], sys.argv[2])
+others = [t for t in threading.enumerate() if t is not threading.main_thread()]
+sys.exit(f"the end waits for {others}" if any(not t.daemon for t in others) else 0)
+"""
 SPAWNED = """
 import multiprocessing, sys
 from fourfold.runtimes.openvino import cpu_name
