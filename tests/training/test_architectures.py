@@ -65,3 +65,16 @@ def test_a_start_of_another_kind_is_refused(build, tmp_path):
     wider = config.model_copy(update={"model": config.model.model_copy(update={"width": 9})})
     with pytest.raises(ConfigError, match=r"model\.width=9: the weights of --from have 8"):
         train(wider, output=tmp_path / "next", start=str(tmp_path / "first"))
+
+
+def test_the_model_file_says_how_it_is_used(settings, tmp_path):
+    for degradation, purpose in (("bicubic", "clean"), ("jpeg", "photo")):
+        train(settings(steps=1, data={"degradation": degradation}), output=tmp_path / degradation)
+        usage = load_model(tmp_path / degradation / "model.safetensors").usage
+        assert (usage.purpose, usage.consistency) == (purpose, purpose == "clean")
+        assert usage.degradations == (degradation,)
+        assert fourfold.Upscaler(tmp_path / degradation).consistency == (purpose == "clean")
+    config = settings(steps=1, usage={"purpose": "photo", "consistency": True, "shave": 0})
+    train(config, output=tmp_path / "told")
+    usage = load_model(tmp_path / "told" / "model.safetensors").usage
+    assert (usage.purpose, usage.consistency, usage.shave) == ("photo", True, 0)

@@ -26,12 +26,16 @@ def train(
     ),
 ) -> None:
     """Train a network, or go on with a run that was interrupted."""
+    run_training(config, changes, output=output, start=start, resume=resume)
+
+
+def run_training(
+    config: str, changes: list[str], *, output: Path | None, start: str | None, resume: bool
+) -> None:
+    """Read a config, train, and say how to use the result."""
     if resume and start:
         raise UsageError("--resume goes on from a run, --from begins a new one; want one of them")
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("training", "train") from error
+    want_torch()
     from fourfold.training.display import RichDisplay
     from fourfold.training.loop import train as run
     from fourfold.training.recipes import load_config
@@ -43,3 +47,11 @@ def train(
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
     if first and state.step >= settings.steps:
         typer.echo(f"{output}: {state.step} steps; use it with: fourfold upscale -n {output} ...")
+
+
+def want_torch() -> None:
+    """Raise `MissingExtra` in one line where training cannot run."""
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("training", "train") from error

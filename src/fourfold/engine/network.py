@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from fourfold.runtimes.onnx_file import read_onnx
 from fourfold.runtimes.program import Program, graph_program
 from fourfold.weights.format import Model, blend_models, load_model
 from fourfold.weights.graph import Graph, Tensors
+from fourfold.weights.usage import USUAL, Usage
 from fourfold.weights.zoo import BUNDLED, TEXTURE_ENDS, get_model, resolve_model_path
 
 LARGEST_RADIUS: Final = 96
@@ -37,6 +38,8 @@ class Network:
     sha256: str
     whole: Program
     parts: tuple[Program, ...]
+    usage: Usage = USUAL
+    """How its file says it is meant to be used."""
 
     @property
     def scale(self) -> int:
@@ -104,7 +107,8 @@ def load_network(model: str | Path | Model | Network, *, texture: float | None =
 
 def network_of(model: Model) -> Network:
     """The programs of a model of ours."""
-    return network_of_graph(model.graph, model.tensors, name=model.name, sha256=model.sha256)
+    network = network_of_graph(model.graph, model.tensors, name=model.name, sha256=model.sha256)
+    return replace(network, usage=model.usage)
 
 
 def network_of_graph(graph: Graph, tensors: Tensors, *, name: str, sha256: str) -> Network:

@@ -32,6 +32,7 @@ from fourfold.runtimes.backend import Backend, Tensor4
 from fourfold.runtimes.program import Program
 from fourfold.runtimes.select import Choice, choose, open_backend
 from fourfold.weights.format import Model
+from fourfold.weights.usage import BORDER
 from fourfold.weights.zoo import DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
@@ -47,10 +48,6 @@ WHOLE_SIDE: Final = 256
 
 UPSAMPLER_SIDE: Final = 128
 """Side of the windows of the upsampler, whose tensors are 16 times as large as the trunk's."""
-
-BORDER: Final = 5
-"""LR pixels mirrored beyond the edge of the picture, where the consistency step is on: a network
-that pads with zeros paints marks at the edges of dark pictures (docs/decisions/0004)."""
 
 _SMALLEST_TILE: Final = 16
 
@@ -70,8 +67,8 @@ class Upscaler:
         texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; bundled models only.
         tta: average the 8 flips and quarter turns; 8 times the work.
         consistency: one back-projection step, so that the result downscaled equals the input, and
-            mirrored borders. Without it: the network and nothing else, as scores are published.
-            None leaves it to the model. Always off at scale 1, where it would undo the network.
+            mirrored borders. False: the network and nothing else, as scores are published. None:
+            what the model's file says it needs. Off at scale 1, where it would undo the network.
         max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it.
 
     Raises `UsageError`, `ModelNotFound`, `ModelError` or `MissingExtra`.
@@ -98,9 +95,11 @@ class Upscaler:
             backends=self.network.whole.backends,
         )
         self.scale = self.network.scale
+        usage = self.network.usage
         self.tta = tta
-        self.consistency = consistency is not False and self.scale > 1
-        self._border = BORDER * self.consistency
+        wanted = usage.consistency if consistency is None else consistency
+        self.consistency = wanted and self.scale > 1
+        self._border = usage.shave if consistency is None else BORDER * self.consistency
         self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
         self._opened: dict[tuple[int, str], Backend] = {}
         self._lock = threading.Lock()

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from fourfold.errors import ModelError
-from fourfold.networks.discriminator import Discriminator
 from fourfold.networks.generator import Generator
 from fourfold.training.ema import Ema
 
@@ -21,7 +20,7 @@ class TrainState:
 
     generator: Generator
     optimizer_g: torch.optim.Adam
-    discriminator: Discriminator | None = None
+    discriminator: nn.Module | None = None
     optimizer_d: torch.optim.Adam | None = None
     ema: Ema | None = None
     scaler: Any = None
