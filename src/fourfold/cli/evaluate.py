@@ -169,11 +169,11 @@ def _films(
 
 def _further_metrics(*, niqe: bool, lpips: str | None, dists: bool | None) -> dict[str, Metric]:
     """What is asked for; LPIPS and DISTS unasked where their weights are named and torch is here."""
-    from fourfold.runtimes.backend import optional_module
+    from fourfold.runtimes.backend import runtime_module
     from fourfold.weights.readers.perceptual import weights_are_named
 
     unasked = lpips is None and dists is None and weights_are_named()
-    if unasked and optional_module("torch"):
+    if unasked and runtime_module("torch"):
         lpips, dists = "alex", True
     metrics: dict[str, Metric] = {}
     if niqe:

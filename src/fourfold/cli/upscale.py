@@ -161,9 +161,8 @@ def upscale(
     ),
     verbose: bool = VERBOSE,
 ) -> int:
-    from fourfold.engine.choose import chosen
-
     """Make pictures and films larger; existing results are skipped, so the same command continues."""
+    from fourfold.engine.choose import chosen
     from fourfold.engine.upscaler import Upscaler
     from fourfold.files.paths import STDIO
     from fourfold.jobs.inputs import find_inputs
