@@ -6,8 +6,8 @@ process, and bounded memory is what this is for.
 
 from __future__ import annotations
 
-import os
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -53,16 +53,15 @@ class PixelStore:
         if height * self._row <= in_memory:
             self._array = np.zeros(shape, self.dtype)
             return
+        header = raw_tiff_header(
+            shape, bits=8 * self.dtype.itemsize, is_float=self.dtype.kind == "f"
+        )
+        self._start = len(header)
         try:
             self._path = self._open.enter_context(locked_part(folder))
-            flags = os.O_RDWR | getattr(os, "O_BINARY", 0)
-            self._file = os.open(self._path, flags)
-            self._open.callback(os.close, self._file)
-            is_float = self.dtype.kind == "f"
-            header = raw_tiff_header(shape, bits=8 * self.dtype.itemsize, is_float=is_float)
-            self._start = len(header)
-            self._write_at(memoryview(header), -self._start)
-            os.ftruncate(self._file, self._start + height * self._row)
+            self._file = self._open.enter_context(self._path.open("r+b", buffering=0))
+            self._put(-self._start, header)
+            self._file.truncate(self._start + height * self._row)
         except OSError as error:
             self._open.close()
             raise _full(folder, error) from error
@@ -78,15 +77,10 @@ class PixelStore:
         if self._array is not None:
             self._array[top : top + height, left : left + width] = pixels
             return
-        item = self.shape[2] * self.dtype.itemsize
         ready = np.ascontiguousarray(pixels, self.dtype)
         try:
-            if width == self.shape[1]:
-                self._write_at(memoryview(ready.data).cast("B"), top * self._row)
-                return
-            for y in range(height):
-                row = memoryview(ready[y].data).cast("B")
-                self._write_at(row, (top + y) * self._row + left * item)
+            for place, row in self._rows(ready, top, left):
+                self._put(place, row)
         except OSError as error:
             assert self._path is not None
             raise _full(self._path.parent, error) from error
@@ -96,14 +90,32 @@ class PixelStore:
         if self._array is not None:
             return self._array[top:bottom, left:right]
         result = np.empty((bottom - top, right - left, self.shape[2]), self.dtype)
-        if right - left == self.shape[1]:
-            self._read_at(memoryview(result.data).cast("B"), top * self._row)
-            return result
-        item = self.shape[2] * self.dtype.itemsize
-        for y in range(bottom - top):
-            row = memoryview(result[y].data).cast("B")
-            self._read_at(row, (top + y) * self._row + left * item)
+        for place, row in self._rows(result, top, left):
+            self._take(place, row)
         return result
+
+    def _take(self, place: int, row: memoryview) -> None:
+        with self._lock:
+            self._file.seek(self._start + place)
+            while row:
+                count = self._file.readinto(row)
+                if not count:
+                    raise OutputError(f"{self._path}: the scratch file was cut short")
+                row = row[count:]
+
+    def _rows(self, pixels: Array, top: int, left: int) -> Iterator[tuple[int, memoryview]]:
+        """Where each row stands, and the row; whole rows are one."""
+        first = top * self._row + left * self.shape[2] * self.dtype.itemsize
+        rows = pixels[None] if pixels.shape[1] == self.shape[1] else pixels
+        for y, row in enumerate(rows):
+            yield first + y * self._row, memoryview(row.data).cast("B")
+
+    def _put(self, place: int, data: bytes | memoryview) -> None:
+        with self._lock:
+            self._file.seek(self._start + place)
+            data = memoryview(data)
+            while data:
+                data = data[self._file.write(data) :]
 
     def as_vips(self) -> Any:
         """The store as a libvips image, read row by row from the scratch file."""
@@ -111,7 +123,8 @@ class PixelStore:
             height, width, channels = self.shape
             form = _FORMATS[self.dtype.name]
             return vips().Image.new_from_memory(self._array.data, width, height, channels, form)
-        source = vips().Source.new_from_descriptor(self._file)
+        self._file.seek(0)
+        source = vips().Source.new_from_descriptor(self._file.fileno())
         return vips().Image.tiffload_source(source, access="sequential")
 
     def close(self) -> None:
@@ -124,32 +137,6 @@ class PixelStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _write_at(self, data: memoryview, offset: int) -> None:
-        offset += self._start
-        while data:
-            if hasattr(os, "pwrite"):
-                count = os.pwrite(self._file, data, offset)
-            else:
-                with self._lock:
-                    os.lseek(self._file, offset, os.SEEK_SET)
-                    count = os.write(self._file, data)
-            data, offset = data[count:], offset + count
-
-    def _read_at(self, data: memoryview, offset: int) -> None:
-        offset += self._start
-        while data:
-            if hasattr(os, "preadv"):
-                count = os.preadv(self._file, [data], offset)
-            else:
-                with self._lock:
-                    os.lseek(self._file, offset, os.SEEK_SET)
-                    piece = os.read(self._file, len(data))
-                    count = len(piece)
-                    data[:count] = piece
-            if count == 0:
-                raise OutputError(f"{self._path}: the scratch file was cut short")
-            data, offset = data[count:], offset + count
 
 
 def _full(folder: Path, error: OSError) -> OutputError:

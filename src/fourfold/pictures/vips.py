@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -24,22 +25,16 @@ def vips() -> Any:
     with _LOCK:
         if not _ready:
             os.environ.setdefault("VIPS_CONCURRENCY", "1")
+            # What libvips warns of is an error here or harmless; it must not litter stderr.
+            os.environ.setdefault("VIPS_WARNING", "0")
+            logging.getLogger("pyvips").setLevel(logging.ERROR)
             import pyvips
 
             pyvips.cache_set_max(0)
-            _silence_warnings()
             _ready = True
     import pyvips
 
     return pyvips
-
-
-def _silence_warnings() -> None:
-    """What libvips warns of is either an error here or harmless; it must not litter stderr."""
-    os.environ.setdefault("VIPS_WARNING", "0")
-    import logging
-
-    logging.getLogger("pyvips").setLevel(logging.ERROR)
 
 
 def reason(error: BaseException) -> str:
@@ -82,6 +77,29 @@ _PLAIN: Final = (
 """Messages that say little to people, and what they mean."""
 
 
+PROFILE: Final = "icc-profile-data"
+
+
+def get(image: Any, name: str, default: Any = None) -> Any:
+    """A field of the header, or `default`."""
+    return image.get(name) if image.get_typeof(name) else default
+
+
+def kind(colours: int, form: str) -> str:
+    """libvips's name of grey or RGB pixels in one of its formats."""
+    return (("b-w", "grey16") if colours < 3 else ("srgb", "rgb16"))[form == "ushort"]
+
+
+def with_fields(image: Any, fields: Mapping[str, bytes | str | int | None]) -> Any:
+    """A copy that carries the fields that are not None."""
+    image, kinds = image.copy(), vips().GValue
+    for name, value in fields.items():
+        if value is not None:
+            number = kinds.gint_type if isinstance(value, int) else kinds.gstr_type
+            image.set_type(kinds.blob_type if isinstance(value, bytes) else number, name, value)
+    return image
+
+
 def rows_of(image: Any, *, strip_bytes: int = 4_000_000) -> Iterator[tuple[int, bytes]]:
     """(first row, pixels) of strips from top to bottom: a decoder runs once, in order."""
     row = image.width * image.bands * _ITEM[image.format]
@@ -116,4 +134,15 @@ def stoppable(image: Any, stop: threading.Event | None) -> Iterator[None]:
         image.set_progress(False)
 
 
-__all__ = ["DTYPES", "plain", "reason", "rows_of", "stoppable", "vips"]
+__all__ = [
+    "DTYPES",
+    "PROFILE",
+    "get",
+    "kind",
+    "plain",
+    "reason",
+    "rows_of",
+    "stoppable",
+    "vips",
+    "with_fields",
+]
