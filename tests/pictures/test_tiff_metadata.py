@@ -79,7 +79,7 @@ def tiff(
         f"{layout.order}H", 43 if layout.big else 42
     )
     head += struct.pack(layout.order + "HH", 8, 0) if layout.big else b""
-    start = len(head) + struct.calcsize(layout.pointer)
+    start = len(head) + struct.calcsize(layout.form("P"))
     strip = pixels.tobytes()
     place = start + len(strip) + len(strip) % 2
     stored = [
@@ -94,7 +94,7 @@ def tiff(
         main.append(iptc)
     directories[MAIN] = [*directories[MAIN], *main]
     block, main = pack(directories, layout, place)
-    return head + struct.pack(layout.pointer, main) + strip.ljust(place - start, b"\0") + block
+    return head + struct.pack(layout.form("P"), main) + strip.ljust(place - start, b"\0") + block
 
 
 def exif_of(path: Path) -> dict[str, Any]:
@@ -284,11 +284,11 @@ def test_directories_in_a_loop_are_read_once(layout: Layout) -> None:
         layout.order + "H", 43 if layout.big else 42
     )
     head += struct.pack(layout.order + "HH", 8, 0) if layout.big else b""
-    start = len(head) + struct.calcsize(layout.pointer)
+    start = len(head) + struct.calcsize(layout.form("P"))
     here = [numbers(layout, key, 4, start) for key in (EXIF, GPS, INTEROP)]
     much = [Value(270, 2, b"a" * 50_000), Value(271, 2, b"a" * 50_000)]
     block, _ = pack({MAIN: [*here, *much]}, layout, start, following=start)
-    check_hostile(head + struct.pack(layout.pointer, start) + block)
+    check_hostile(head + struct.pack(layout.form("P"), start) + block)
 
 
 @given(

@@ -67,9 +67,6 @@ def _plan_profile(profile: bytes, channels: int) -> ColourPlan:
         there = _transform(colours, profile, working)
         back = _transform(there, working, profile)
     except vips().Error:
-        if channels == 3 and _reads(colours, profile):
-            note = "its ICC profile only reads; colours are written as sRGB"
-            return ColourPlan(how="srgb_icc", source=profile, note=note)
         note = "its ICC profile is unusable; colours are left as stored"
         return ColourPlan(note=note, keeps_profile=True)
     # Half an 8-bit step: sRGB's and Display P3's own curves need no conversion at all.
@@ -84,16 +81,6 @@ def _plan_profile(profile: bytes, channels: int) -> ColourPlan:
 
 def _furthest(one: Any, other: Any) -> float:
     return float((one - other).abs().max())
-
-
-def _reads(colours: Any, profile: bytes) -> bool:
-    try:
-        with_fields(colours, {PROFILE: profile}).icc_transform(
-            "srgb", embedded=True, depth=16
-        ).avg()
-    except vips().Error:
-        return False
-    return True
 
 
 def to_network(image: Any, plan: ColourPlan, *, alpha: bool) -> Any:

@@ -83,16 +83,15 @@ def enlarged_exif(exif: bytes, factor: float) -> bytes:
     try:
         tiff = Tiff(io.BytesIO(block))
         entries, link = tiff.table(tiff.first)
-        struct.pack_into(tiff.layout.pointer, block, link, 0)
+        struct.pack_into(tiff.layout.form("P"), block, link, 0)
         for tag, (kind, size, place, _) in entries.items():
             if tag == _ORIENTATION and kind == SHORT:
                 struct.pack_into(tiff.layout.order + "H", block, place, 1)
             if tag in _RESOLUTIONS and (kind, size) == (RATIONAL, 8):
                 form = tiff.layout.order + "II"
                 grown = Fraction(*struct.unpack_from(form, block, place)) * Fraction(factor)
-                struct.pack_into(
-                    form, block, place, *grown.limit_denominator(10_000).as_integer_ratio()
-                )
+                grown = grown.limit_denominator(10_000)
+                struct.pack_into(form, block, place, grown.numerator, grown.denominator)
     except BROKEN:
         return exif
     return mark + bytes(block)
@@ -134,18 +133,12 @@ def read_iptc(file: BinaryIO) -> bytes | None:
 
 def _bare_iptc(block: bytes) -> bytes:
     """The IPTC inside a Photoshop block, or what is bare already; empty without."""
-    place, size, head = 0, 0, b""
-    with suppress(struct.error, IndexError):
-        while not block.startswith(_IPTC_START) and head != _RESOURCE:
-            place += (4 + size + size % 2) if head else len(_PHOTOSHOP)
-            head = block[place : place + 6]
-            if head[:4] != _RESOURCE[:4]:
-                return b""
-            place += 6 + (block[place + 6] + 2) // 2 * 2  # a name, its length before it, made even
-            (size,) = struct.unpack_from(">I", block, place)
-        data = block[place + 4 : place + 4 + size] if head else block
-        return data if data.startswith(_IPTC_START) and len(data) >= size else b""
-    return b""
+    _, found, rest = block.partition(_RESOURCE)
+    if found:
+        start = (rest[0] + 2) // 2 * 2 + 4 if rest else 0  # after a name, made even, and the size
+        size = int.from_bytes(rest[start - 4 : start])
+        block = rest[start : start + size].ljust(size, b"\0")
+    return block if block.startswith(_IPTC_START) else b""
 
 
 def add_metadata(image: Any, name: bytes) -> None:
@@ -179,14 +172,14 @@ def _append(file: BinaryIO, exif: bytes, iptc: bytes) -> None:
     found = {**added, MAIN: main}
     try:
         block, place = pack(found, tiff.layout, start, stay=stay.values(), following=following)
-        tiff.layout.place(start + len(block))
+        header = tiff.layout.header(place)
     except struct.error:  # beyond the 4 GB of TIFF
         return
     file.seek(end)
     file.write(b"\0" * (start - end) + block)
     file.flush()
-    file.seek(tiff.link)
-    file.write(tiff.layout.place(place))
+    file.seek(0)
+    file.write(header)
 
 
 def _from_block(exif: bytes, target: Layout) -> Directories:

@@ -53,30 +53,15 @@ class Layout(NamedTuple):
     big: bool
     """BigTIFF: offsets have 8 bytes, not 4."""
 
-    @property
-    def pointer(self) -> str:
-        """`struct` format of an offset."""
-        return self.order + ("Q" if self.big else "I")
-
-    @property
-    def number(self) -> str:
-        """`struct` format of the number of entries."""
-        return self.order + ("Q" if self.big else "H")
-
-    @property
-    def entry(self) -> str:
-        """`struct` format of an entry: tag, type, items, and the value or where it is."""
-        return self.order + ("HHQ8s" if self.big else "HHI4s")
+    def form(self, letters: str) -> str:
+        """As `struct` takes it; P is an offset, N a number of entries."""
+        pointer, number = ("Q", "Q") if self.big else ("I", "H")
+        return self.order + letters.replace("P", pointer).replace("N", number)
 
     def header(self, first: int) -> bytes:
         """The first bytes of a file whose first directory is at `first`."""
-        mark = b"II" if self.order == "<" else b"MM"
-        sizes = (43, 8, 0) if self.big else (42,)
-        return mark + struct.pack(f"{self.order}{len(sizes)}H", *sizes) + self.place(first)
-
-    def place(self, offset: int) -> bytes:
-        """An offset as bytes."""
-        return struct.pack(self.pointer, offset)
+        mark, sizes = b"II" if self.order == "<" else b"MM", (43, 8, 0) if self.big else (42,)
+        return mark + struct.pack(self.form("H" * len(sizes) + "P"), *sizes, first)
 
 
 class Value(NamedTuple):
@@ -112,31 +97,31 @@ class Tiff:
         order = {b"II": "<", b"MM": ">"}[head[:2]]
         big = {42: False, 43: True}[struct.unpack_from(order + "H", head, 2)[0]]
         self.layout = Layout(order, big)
-        self.link = 8 if big else 4
+        self.inline = 8 if big else 4
+        """Bytes of a value that stand in its entry."""
+        self.link = self.inline
         """Where the offset of the first directory stands."""
-        (self.first,) = struct.unpack_from(self.layout.pointer, head, self.link)
+        self.first = self.following(self.link)
 
     def table(self, offset: int) -> tuple[dict[int, Entry], int]:
         """The entries of the directory at `offset` by tag, and where the next offset stands."""
-        layout, entries = self.layout, dict[int, Entry]()
-        (count,) = struct.unpack(layout.number, self._take(offset, struct.calcsize(layout.number)))
+        entries, form = dict[int, Entry](), self.layout.form(f"HHP{self.inline}s")
+        (count,) = self._unpack("N", offset)
         if count > _MOST_ENTRIES:
             raise ValueError(f"{count} entries; want at most {_MOST_ENTRIES}")
-        size, inline = struct.calcsize(layout.entry), struct.calcsize(layout.pointer)
-        place = offset + struct.calcsize(layout.number)
+        place, size = offset + struct.calcsize(self.layout.form("N")), struct.calcsize(form)
         table = self._take(place, count * size)
         for start in range(0, count * size, size):
-            tag, kind, items, field = struct.unpack_from(layout.entry, table, start)
-            length, value = SIZES.get(kind, 0) * items, place + start + size - inline
-            if length > inline:
-                (value,) = struct.unpack(layout.pointer, field)
+            tag, kind, items, field = struct.unpack_from(form, table, start)
+            length, value = SIZES.get(kind, 0) * items, place + start + size - self.inline
+            if length > self.inline:
+                (value,) = struct.unpack(self.layout.form("P"), field)
             entries.setdefault(tag, Entry(kind, length, value, table[start : start + size]))
         return entries, place + count * size
 
     def following(self, link: int) -> int:
         """The offset that stands at `link`."""
-        size = struct.calcsize(self.layout.pointer)
-        return int(struct.unpack(self.layout.pointer, self._take(link, size))[0])
+        return self._unpack("P", link)[0]
 
     def pages(self) -> Iterator[dict[int, Entry]]:
         """The entries of each page; each page once, so loops end."""
@@ -159,6 +144,10 @@ class Tiff:
             raise ValueError("too long a table")
         form = f"{self.layout.order}u{SIZES[entry.kind]}"
         return np.frombuffer(self.value(entry), form).astype(np.int64)
+
+    def _unpack(self, letters: str, place: int) -> tuple[int, ...]:
+        form = self.layout.form(letters)
+        return struct.unpack(form, self._take(place, struct.calcsize(form)))
 
     def _take(self, place: int, count: int) -> bytes:
         self.file.seek(place)
@@ -191,26 +180,27 @@ def pack(
             block += _pack(values, layout, place, stay, following)
         elif values:
             block += _pack(values, layout, place, (), 0)
-            pointer = Value(key, LONG8 if layout.big else LONG, layout.place(place))
-            wanted[PARENTS[key]].append(pointer)
+            pointer = struct.pack(layout.form("P"), place)
+            wanted[PARENTS[key]].append(Value(key, LONG8 if layout.big else LONG, pointer))
     return block, place
 
 
 def _pack(
     values: list[Value], layout: Layout, start: int, stay: Iterable[bytes], following: int
 ) -> bytes:
-    entries, outside, inline = list(stay), b"", struct.calcsize(layout.pointer)
-    size = struct.calcsize(layout.entry) * (len(entries) + len(values))
-    end = start + struct.calcsize(layout.number) + size + inline
+    entries, outside, inline = list(stay), b"", 8 if layout.big else 4
+    form = layout.form(f"HHP{inline}s")
+    end = start + struct.calcsize(layout.form("NP"))
+    end += struct.calcsize(form) * (len(entries) + len(values))
     for tag, kind, data in values:
         field = data
         if len(data) > inline:
-            field = layout.place(end + len(outside))
+            field = struct.pack(layout.form("P"), end + len(outside))
             outside += data + b"\0" * (len(data) % 2)  # values start at even offsets
-        entries.append(struct.pack(layout.entry, tag, kind, len(data) // SIZES[kind], field))
+        entries.append(struct.pack(form, tag, kind, len(data) // SIZES[kind], field))
     entries.sort(key=lambda raw: struct.unpack_from(layout.order + "H", raw))
-    table = struct.pack(layout.number, len(entries)) + b"".join(entries)
-    return table + layout.place(following) + outside
+    table = struct.pack(layout.form("N"), len(entries)) + b"".join(entries)
+    return table + struct.pack(layout.form("P"), following) + outside
 
 
 def tag_of_pages(file: BinaryIO, tag: int) -> Iterator[int | None]:
@@ -288,24 +278,15 @@ def raw_tiff_header(shape: tuple[int, int, int], *, bits: int, is_float: bool) -
     layout = Layout("<" if sys.byteorder == "little" else ">", big=True)
 
     def header(body: int) -> bytes:
-        tags = {
-            256: (LONG, [width]),
-            257: (LONG, [height]),
-            258: (SHORT, [bits] * channels),
-            259: (SHORT, [1]),  # not compressed
-            _PHOTOMETRIC: (SHORT, [2 if channels >= 3 else 1]),  # RGB, or black is zero
-            273: (LONG8, body + starts * row),
-            277: (SHORT, [channels]),
-            278: (LONG, [rows]),
-            279: (LONG8, np.minimum(rows, height - starts) * row),
-            284: (SHORT, [1]),  # channels interleaved
-            **({_EXTRA_SAMPLES: (SHORT, [2])} if channels in (2, 4) else {}),  # transparency
-            339: (SHORT, [3 if is_float else 1] * channels),
+        numbers = {
+            **{256: [width], 257: [height], 258: [bits] * channels, 259: [1], 277: [channels]},
+            **{278: [rows], 284: [1], 339: [3 if is_float else 1] * channels},
+            _PHOTOMETRIC: [2 if channels >= 3 else 1],  # RGB, or black is zero
+            **({_EXTRA_SAMPLES: [2]} if channels in (2, 4) else {}),  # transparency
+            273: body + starts * row,
+            279: np.minimum(rows, height - starts) * row,
         }
-        values = [
-            Value(tag, kind, np.asarray(numbers, f"u{SIZES[kind]}").tobytes())
-            for tag, (kind, numbers) in tags.items()
-        ]
+        values = [Value(tag, LONG8, np.asarray(n, "u8").tobytes()) for tag, n in numbers.items()]
         return layout.header(16) + pack({MAIN: values}, layout, 16)[0]
 
     return header(len(header(0)))

@@ -102,7 +102,7 @@ def with_fields(image: Any, fields: Mapping[str, bytes | str | int | None]) -> A
 
 def rows_of(image: Any, *, strip_bytes: int = 4_000_000) -> Iterator[tuple[int, bytes]]:
     """(first row, pixels) of strips from top to bottom: a decoder runs once, in order."""
-    row = image.width * image.bands * _ITEM[image.format]
+    row = image.width * image.bands * {"uchar": 1, "ushort": 2, "float": 4}[image.format]
     count = max(1, min(image.height, strip_bytes // max(row, 1)))
     region = vips().Region.new(image)
     for top in range(0, image.height, count):
@@ -110,7 +110,6 @@ def rows_of(image: Any, *, strip_bytes: int = 4_000_000) -> Iterator[tuple[int, 
         yield top, region.fetch(0, top, image.width, height)
 
 
-_ITEM: Final = {"uchar": 1, "ushort": 2, "float": 4}
 DTYPES: Final = {"uchar": "uint8", "ushort": "uint16", "float": "float32"}
 """NumPy's names of the libvips formats that pixels are taken out in."""
 
