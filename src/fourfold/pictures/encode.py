@@ -100,7 +100,7 @@ def encode(
         notes.append(f"{form.name} has no transparency; shown on white")
     notes += _left_out(source, form)
     image = _with_fields(image, result, source)
-    exact = source.lossless and form.name == source.format
+    exact = source.marks.lossless and form.name == source.format
     saving = Saving(
         quality=quality or (None if exact else form.quality),
         notes=notes,
@@ -108,7 +108,7 @@ def encode(
         exif=bool(get(source.header, "exif-data"))
         or (source.has_resolution and form.name != "png"),
         resolution=source.has_resolution,
-        texts=source.texts,
+        texts=source.marks.texts,
     )
     try:
         with stoppable(image, stop):

@@ -17,15 +17,14 @@ from fourfold.pictures.decoders import CHANNELS, Decoder, find_decoder
 from fourfold.pictures.formats import LOADERS, starts_like_picture
 from fourfold.pictures.marks import Marks, read_marks
 from fourfold.pictures.metadata import read_exif, read_iptc
-from fourfold.pictures.png import Chunk
 from fourfold.pictures.tiff import only_first_is_full
 from fourfold.pictures.vips import PROFILE, get, kind, reason, vips, with_fields
 
 _MANY_FRAMES: Final = ("gif", "webp", "tiff")
-MAX_PAGES: Final = 10_000
+_MAX_PAGES: Final = 10_000
 
 _TURNS: Final = ((0, False), (0, True), (2, False), (2, True), (3, True), (3, False), (1, True))
-ORIENTATIONS: Final[Mapping[int, Turn]] = {
+_ORIENTATIONS: Final[Mapping[int, Turn]] = {
     number: Turn(*turn) for number, turn in enumerate((*_TURNS, (1, False)), 1)
 }
 """EXIF orientation -> the turn that shows the stored pixels upright (EXIF 2.32, tag 0x0112)."""
@@ -47,7 +46,8 @@ class Source:
     """What the network path gets: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha."""
     depth: int
     """8, 16, or 32 for float and for integers other than unsigned 8 and 16 bits."""
-    orientation: int
+    turn: Turn
+    """From stored to shown."""
     colour: ColourPlan
     header: Any
     """The libvips image the fields to keep are copied from."""
@@ -60,23 +60,16 @@ class Source:
     """Pages of a TIFF whose pages differ; each is then opened by its number."""
     spare: bool = False
     """The last channel of the file means nothing and is left out."""
-    lossless: bool = False
-    """A WebP that holds its pixels exactly."""
+    marks: Marks
+    """What only the bytes of the file say."""
     has_resolution: bool = True
     """False when the file says nothing of the size of a pixel."""
-    texts: tuple[Chunk, ...] = ()
-    """Text chunks of a PNG, as stored."""
     notes: tuple[str, ...]
 
     @property
     def alpha(self) -> bool:
         """Whether the last channel is transparency."""
         return self.channels in (2, 4)
-
-    @property
-    def turn(self) -> Turn:
-        """From stored to shown."""
-        return ORIENTATIONS[self.orientation]
 
     @property
     def width(self) -> int:
@@ -165,8 +158,8 @@ def _count_pages(
 ) -> tuple[int, int]:
     """(pages read together, pages read one by one); one of them is 1."""
     count = int(get(image, "n-pages", 1))
-    if count > MAX_PAGES:
-        raise InputError(f"{path}: {count} pages; want at most {MAX_PAGES}")
+    if count > _MAX_PAGES:
+        raise InputError(f"{path}: {count} pages; want at most {_MAX_PAGES}")
     if count == 1 or form not in _MANY_FRAMES:
         return 1, 1
     try:
@@ -194,7 +187,6 @@ def regular_file(path: Path) -> BinaryIO:
         if not path.is_file():
             raise InputError(f"{path}: is a pipe or device; want a regular file (or - for stdin)")
         if path.stat().st_size == 0:
-            path.open("rb").close()
             raise InputError(f"{path}: is empty (0 bytes)")
         return path.open("rb")
     except OSError as error:
@@ -234,18 +226,13 @@ def _from_header(path: Path, image: Any, form: str, marks: Marks, notes: tuple[s
         raise InputError(f"{path}: {image.bands} channels; want grey, RGB or CMYK, and alpha")
     if image.format in ("complex", "dpcomplex"):
         raise InputError(f"{path}: complex numbers; want integers or floats")
-    if not image.get_typeof(PROFILE):
-        image = with_fields(image, {PROFILE: marks.profile})
-    profile = get(image, PROFILE)
-    colour = plan_colour(
-        image.interpretation, colours, profile if profile is None else bytes(profile)
-    )
+    image = with_fields(image, {PROFILE: get(image, PROFILE) or marks.profile})
+    colour = plan_colour(image.interpretation, colours, get(image, PROFILE))
     depth = {"uchar": 8, "ushort": 16}.get(image.format, 32)
     if colour.how in ("space", "srgb_icc"):
         depth = 16 if get(image, "bits-per-sample", 8) > 8 else 8
     spare = extra and marks.spare
     left_out = ("a channel of no stated meaning is left out",) if spare else ()
-    orientation = int(get(image, "orientation", 1))
     return Source(
         path=path,
         format=form,
@@ -254,14 +241,13 @@ def _from_header(path: Path, image: Any, form: str, marks: Marks, notes: tuple[s
         pages=1,
         channels=(1 if colours == 1 else 3) + (extra and not spare),
         depth=depth,
-        orientation=orientation if orientation in ORIENTATIONS else 1,
+        turn=_ORIENTATIONS.get(get(image, "orientation", 1), _ORIENTATIONS[1]),
         colour=colour,
         header=image,
         decoder=None,
         content=None,
         spare=spare,
-        lossless=marks.lossless,
-        texts=marks.texts,
+        marks=marks,
         has_resolution=marks.resolution or bool(image.get_typeof("resolution-unit")),
         notes=(*marks.notes, *notes, *left_out, *((colour.note,) if colour.note else ())),
     )
@@ -316,4 +302,4 @@ def _tiles_fail_on(source: Source, options: Mapping[str, Any]) -> str:
     return "warning"
 
 
-__all__ = ["MAX_PAGES", "ORIENTATIONS", "Source", "open_source", "regular_file", "source_image"]
+__all__ = ["Source", "open_source", "source_image"]

@@ -7,7 +7,7 @@ process, and bounded memory is what this is for.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +18,11 @@ import numpy.typing as npt
 from fourfold.errors import OutputError
 from fourfold.files.parts import locked_part
 from fourfold.pictures.tiff import raw_tiff_header
-from fourfold.pictures.vips import vips
+from fourfold.pictures.vips import DTYPES, vips
 
 Array = npt.NDArray[Any]
 
-_FORMATS: Final = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+_FORMATS: Final = {dtype: form for form, dtype in DTYPES.items()}
 
 
 class PixelStore:
@@ -48,19 +48,16 @@ class PixelStore:
         self._path: Path | None = None
         self._open = ExitStack()
         self._lock = threading.Lock()
-        self._start = 0
-        """Bytes of the scratch file before the pixels."""
+        self._folder = folder
         if height * self._row <= in_memory:
             self._array = np.zeros(shape, self.dtype)
             return
-        header = raw_tiff_header(
-            shape, bits=8 * self.dtype.itemsize, is_float=self.dtype.kind == "f"
-        )
+        header = raw_tiff_header(shape, self.dtype)
         self._start = len(header)
         try:
             self._path = self._open.enter_context(locked_part(folder))
             self._file = self._open.enter_context(self._path.open("r+b", buffering=0))
-            self._put(-self._start, header)
+            self._move(-self._start, memoryview(header), self._file.write)
             self._file.truncate(self._start + height * self._row)
         except OSError as error:
             self._open.close()
@@ -77,13 +74,11 @@ class PixelStore:
         if self._array is not None:
             self._array[top : top + height, left : left + width] = pixels
             return
-        ready = np.ascontiguousarray(pixels, self.dtype)
         try:
-            for place, row in self._rows(ready, top, left):
-                self._put(place, row)
+            for place, row in self._rows(np.ascontiguousarray(pixels, self.dtype), top, left):
+                self._move(place, row, self._file.write)
         except OSError as error:
-            assert self._path is not None
-            raise _full(self._path.parent, error) from error
+            raise _full(self._folder, error) from error
 
     def read(self, top: int, bottom: int, left: int, right: int) -> Array:
         """The pixels of a rectangle, `(bottom - top, right - left, channels)`."""
@@ -91,17 +86,8 @@ class PixelStore:
             return self._array[top:bottom, left:right]
         result = np.empty((bottom - top, right - left, self.shape[2]), self.dtype)
         for place, row in self._rows(result, top, left):
-            self._take(place, row)
+            self._move(place, row, self._file.readinto)
         return result
-
-    def _take(self, place: int, row: memoryview) -> None:
-        with self._lock:
-            self._file.seek(self._start + place)
-            while row:
-                count = self._file.readinto(row)
-                if not count:
-                    raise OutputError(f"{self._path}: the scratch file was cut short")
-                row = row[count:]
 
     def _rows(self, pixels: Array, top: int, left: int) -> Iterator[tuple[int, memoryview]]:
         """Where each row stands, and the row; whole rows are one."""
@@ -110,12 +96,15 @@ class PixelStore:
         for y, row in enumerate(rows):
             yield first + y * self._row, memoryview(row.data).cast("B")
 
-    def _put(self, place: int, data: bytes | memoryview) -> None:
+    def _move(self, place: int, data: memoryview, move: Callable[[memoryview], int | None]) -> None:
+        """Let `move`, which may stop short, read or write all of `data` at `place`."""
         with self._lock:
             self._file.seek(self._start + place)
-            data = memoryview(data)
             while data:
-                data = data[self._file.write(data) :]
+                count = move(data)
+                if not count:
+                    raise OutputError(f"{self._path}: the scratch file was cut short")
+                data = data[count:]
 
     def as_vips(self) -> Any:
         """The store as a libvips image, read row by row from the scratch file."""

@@ -266,21 +266,27 @@ def join_tiffs(pages: Iterable[Path], target: Path) -> None:
         raise OutputError(f"cannot join the pages as TIFF ({error})") from error
 
 
-def raw_tiff_header(shape: tuple[int, int, int], *, bits: int, is_float: bool) -> bytes:
+def raw_tiff_header(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> bytes:
     """A BigTIFF header for uncompressed `(H, W, C)` pixels of this machine's byte order after it.
 
     libvips maps raw files into memory as a whole, but reads TIFF strip by strip.
     """
     height, width, channels = shape
-    row = width * channels * bits // 8
+    row = width * channels * dtype.itemsize
     rows = max(1, min(height, _BLOCK // row))
     starts = np.arange(0, height, rows)
     layout = Layout("<" if sys.byteorder == "little" else ">", big=True)
 
     def header(body: int) -> bytes:
         numbers = {
-            **{256: [width], 257: [height], 258: [bits] * channels, 259: [1], 277: [channels]},
-            **{278: [rows], 284: [1], 339: [3 if is_float else 1] * channels},
+            **{
+                256: [width],
+                257: [height],
+                258: [8 * dtype.itemsize] * channels,
+                259: [1],
+                277: [channels],
+            },
+            **{278: [rows], 284: [1], 339: [3 if dtype.kind == "f" else 1] * channels},
             _PHOTOMETRIC: [2 if channels >= 3 else 1],  # RGB, or black is zero
             **({_EXTRA_SAMPLES: [2]} if channels in (2, 4) else {}),  # transparency
             273: body + starts * row,

@@ -82,7 +82,8 @@ PROFILE: Final = "icc-profile-data"
 
 def get(image: Any, name: str, default: Any = None) -> Any:
     """A field of the header, or `default`."""
-    return image.get(name) if image.get_typeof(name) else default
+    value = image.get(name) if image.get_typeof(name) else default
+    return bytes(value) if isinstance(value, (bytes, memoryview)) else value
 
 
 def kind(colours: int, form: str) -> str:
