@@ -103,7 +103,7 @@ class PixelStore:
             while data:
                 count = move(data)
                 if not count:
-                    raise OutputError(f"{self._path}: the scratch file was cut short")
+                    raise OutputError(f"{self._folder}: a scratch file in it was cut short")
                 data = data[count:]
 
     def as_vips(self) -> Any:
@@ -129,6 +129,8 @@ class PixelStore:
 
 
 def _full(folder: Path, error: OSError) -> OutputError:
+    # A folder made for a result on standard output is nobody's; where it stands is the full disk.
+    folder = folder.parent if folder.name.startswith("fourfold-") else folder
     return OutputError(f"{folder}: cannot write scratch pixels ({error.strerror or error})")
 
 

@@ -56,7 +56,7 @@ def plain(*messages: str) -> str:
         for pattern, words in _PLAIN:
             if found := re.search(pattern, message):
                 return found.expand(words)
-    return messages[0]
+    return re.sub(r"[^\s\"']*fourfold-[^\s\"']*", "a temporary file", messages[0])
 
 
 _DAMAGED: Final = "its data is damaged or ends early"
