@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fourfold.pictures.colour import profile_channels, working_profile
 from fourfold.pictures.metadata import enlarged_exif
-from fourfold.pictures.profiles import profile_channels, working_profile
 from fourfold.pictures.tiff import only_first_is_full
 
 

@@ -1,9 +1,17 @@
-"""Between a file's colours and the network's: grey or RGB with sRGB's curve, 16 bits in between."""
+"""Between a file's colours and the network's: grey or RGB with sRGB's curve, 16 bits in between.
+
+A network trained on sRGB photographs wants values with sRGB's curve. It does not want sRGB's
+primaries: converting Display P3 or Adobe RGB to them would clip every colour outside. So the
+working profile keeps the primaries of the picture's own profile and changes only its curve.
+See docs/decisions/0030.
+"""
 
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +19,6 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from fourfold.pictures.profiles import profile_channels, working_profile
 from fourfold.pictures.vips import PROFILE, kind, vips, with_fields
 
 _DEVICE: Final = ("srgb", "rgb", "b-w", "grey16", "rgb16", "scrgb", "multiband")
@@ -21,6 +28,15 @@ _SPACE_NAMES: Final = {"lab": "CIELAB", "labs": "CIELAB", "labq": "CIELAB", "xyz
 
 _STEP: Final = 257
 """Of 8 bits, among 16."""
+
+_SRGB_CURVE: Final = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+"""IEC 61966-2-1 as the parameters g, a, b, c, d of a parametric curve of type 3."""
+
+_SPACES: Final[Mapping[bytes, int]] = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4}
+_PLACES: Final = {b"rXYZ", b"gXYZ", b"bXYZ"}
+_CURVES: Final = (b"rTRC", b"gTRC", b"bTRC", b"kTRC")
+_TABLES: Final = (b"A2B", b"B2A", b"D2B", b"B2D")
+"""Tags that go before primaries and curves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +99,39 @@ def _furthest(one: Any, other: Any) -> float:
     return float((one - other).abs().max())
 
 
+def profile_channels(profile: bytes) -> int | None:
+    """Colour channels a profile is for: 1, 3, 4; None for others and for damaged profiles."""
+    if len(profile) < 132 or profile[36:40] != b"acsp":
+        return None
+    return _SPACES.get(profile[16:20])
+
+
+def working_profile(profile: bytes) -> bytes | None:
+    """The profile with its primaries and sRGB's curve; None unless it is grey or matrix RGB."""
+    curve = b"para\0\0\0\0" + struct.pack(">HH", 3, 0)
+    curve += b"".join(struct.pack(">i", round(number * 65536)) for number in _SRGB_CURVE)
+    changed = bytearray(profile.ljust((len(profile) + 3) // 4 * 4, b"\0"))
+    names = set[bytes]()
+    try:
+        (count,) = struct.unpack_from(">I", profile, 128)
+        for place in range(132, 132 + 12 * min(count, 200), 12):
+            name, offset, size = struct.unpack_from(">4sII", profile, place)
+            if offset + size > len(profile):
+                return None
+            names.add(name)
+            if name in _CURVES:
+                struct.pack_into(">II", changed, place + 4, len(changed), len(curve))
+            elif name[:3] in _TABLES:
+                changed[place : place + 4] = b"none"
+    except struct.error:
+        return None
+    changed += curve
+    struct.pack_into(">I", changed, 0, len(changed))
+    changed[84:100] = bytes(16)  # its checksum
+    grey = profile_channels(profile) == 1
+    return bytes(changed) if grey or (names >= _PLACES and b"A2B0" not in names) else None
+
+
 def to_network(image: Any, plan: ColourPlan, *, alpha: bool) -> Any:
     """Colours as the network wants them; 16 bits when they change, else as they are."""
     if plan.how == "none":
@@ -138,4 +187,11 @@ def _transform(image: Any, source: bytes, target: bytes) -> Any:
         Path(name).unlink()
 
 
-__all__ = ["ColourPlan", "from_network", "plan_colour", "to_network"]
+__all__ = [
+    "ColourPlan",
+    "from_network",
+    "plan_colour",
+    "profile_channels",
+    "to_network",
+    "working_profile",
+]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from fourfold.pictures.png import Chunk, is_text, read_chunks
-from fourfold.pictures.tiff import has_spare, tiles_end_early
+from fourfold.pictures.tiff import has_spare
 from fourfold.pictures.vips import vips
 
 _SRGB: Final = (1, 2, 5, 6, 7)
@@ -56,7 +56,7 @@ def read_marks(file: BinaryIO, form: str, page: int = 0) -> Marks:
         if form == "webp":
             return Marks(lossless=_is_lossless(file))
         if form == "tiff":
-            return Marks(spare=has_spare(file, page), early=tiles_end_early(file))
+            return Marks(spare=has_spare(file, page))
         if form == "gif":
             return Marks(early=_frames_end_early(file))
     return Marks()

@@ -201,10 +201,9 @@ def _told(tiff: Tiff, most: int) -> dict[int, list[Value]]:
     """
     tables, wanted = {MAIN: tiff.table(tiff.first)[0]}, list[tuple[int, int, Entry]]()
     for key in (MAIN, *PARENTS):
-        pointer = tables.get(PARENTS.get(key, -1), {}).get(key)
         with suppress(*BROKEN):
-            if pointer is not None and pointer.size <= 8:
-                tables[key] = tiff.table(int(tiff.numbers(pointer)[0]))[0]
+            place = tiff.number(tables.get(PARENTS.get(key, -1), {}).get(key))
+            tables.update({} if place is None else {key: tiff.table(place)[0]})
         for tag, entry in tables.get(key, {}).items():
             kept = tag in _DESCRIBING if key == MAIN else tag not in _OF_SIZE | {*PARENTS}
             if kept and entry.kind in OF_EXIF and entry.size:

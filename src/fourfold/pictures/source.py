@@ -278,28 +278,13 @@ def source_image(source: Source) -> Iterator[Any]:
     options: dict[str, Any] = {"n": source.pages} if source.pages > 1 else {}
     if source.page:
         options["page"] = source.page
+    if get(source.header, "tile-width"):
+        options["fail_on"] = "warning"  # libvips leaves broken tiles black else
     try:
-        if source.format == "tiff" and source.header.get_typeof("tile-width"):
-            options["fail_on"] = _tiles_fail_on(source, options)
         image = open_image(source.path, source.content, **options)
         yield image.extract_band(0, n=image.bands - 1) if source.spare else image
     except vips().Error as error:
         raise InputError(f"{source.path}: not a readable picture ({reason(error)})") from error
-
-
-def _tiles_fail_on(source: Source, options: Mapping[str, Any]) -> str:
-    """libvips leaves broken tiles black unless warnings count, but a header may have harmless ones.
-
-    Those come without a message and with the first pixel.
-    """
-    try:
-        first = open_image(source.path, source.content, **{**options, "fail_on": "warning"})
-        first.crop(0, 0, 1, 1).avg()
-    except vips().Error as error:
-        if "tiff2vips" in str(error):
-            raise
-        return "error"
-    return "warning"
 
 
 __all__ = ["Source", "open_source", "source_image"]

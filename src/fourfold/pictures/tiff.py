@@ -6,7 +6,6 @@ bounds, and camera notes need their bytes. See docs/decisions/0033.
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from fourfold.errors import OutputError
 
@@ -26,7 +24,6 @@ MAIN, EXIF, GPS, INTEROP = 0, 34665, 34853, 40965
 PARENTS: Final = {EXIF: MAIN, GPS: MAIN, INTEROP: EXIF}
 
 _PHOTOMETRIC, _EXTRA_SAMPLES, _SUBFILE_TYPE = 262, 338, 254
-_TILE_OFFSETS, _TILE_SIZES = 324, 325
 _CIELAB: Final = 8
 _REDUCED: Final = 1
 """Bit of NewSubfileType: a smaller version of another picture in the file (TIFF 6.0, section 8)."""
@@ -35,12 +32,12 @@ SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 3, 4, 5, 7, 16
 OF_EXIF: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """Bytes of one item of each type that EXIF knows (TIFF 6.0, section 2)."""
 SIZES: Final = {**OF_EXIF, LONG8: 8, 18: 8}
+NUMBERS: Final = {SHORT: "H", LONG: "I", 13: "I", LONG8: "Q", 18: "Q"}
+"""Types of sizes and places in the file, as `struct` takes them."""
 
 _MOST_ENTRIES: Final = 512
 """Real directories have fewer than 100."""
 _MOST_PAGES: Final = 10_000
-_MOST_NUMBERS: Final = 1 << 26
-"""Bytes of a table of places in the file."""
 BROKEN: Final = (struct.error, ValueError, LookupError, OverflowError, OSError, ZeroDivisionError)
 """What reading a directory that is none may raise."""
 
@@ -136,14 +133,11 @@ class Tiff:
         """The bytes of a value."""
         return self._take(entry.place, entry.size)
 
-    def numbers(self, entry: Entry | None) -> npt.NDArray[Any]:
-        """Whole numbers, none for None."""
-        if entry is None:
-            return np.empty(0, np.int64)
-        if entry.size > _MOST_NUMBERS:
-            raise ValueError("too long a table")
-        form = f"{self.layout.order}u{SIZES[entry.kind]}"
-        return np.frombuffer(self.value(entry), form).astype(np.int64)
+    def number(self, entry: Entry | None) -> int | None:
+        """The whole number that is a value; None when it is none, or several."""
+        if entry is None or entry.kind not in NUMBERS or entry.size != SIZES[entry.kind]:
+            return None
+        return self._unpack(NUMBERS[entry.kind], entry.place)[0]
 
     def _unpack(self, letters: str, place: int) -> tuple[int, ...]:
         form = self.layout.form(letters)
@@ -208,9 +202,7 @@ def tag_of_pages(file: BinaryIO, tag: int) -> Iterator[int | None]:
     with suppress(*BROKEN):
         tiff = Tiff(file)
         for entries in tiff.pages():
-            entry = entries.get(tag)
-            alone = entry is not None and entry.size == SIZES[entry.kind]
-            yield int(tiff.numbers(entry)[0]) if alone else None
+            yield tiff.number(entries.get(tag))
 
 
 def is_lab(file: BinaryIO) -> bool:
@@ -227,22 +219,6 @@ def only_first_is_full(file: BinaryIO, pages: int) -> bool:
     """Whether all pages after the first say they are reduced versions, as in a pyramid."""
     kinds = list(islice(tag_of_pages(file, _SUBFILE_TYPE), pages))
     return len(kinds) == pages and all((kind or 0) & _REDUCED for kind in kinds[1:])
-
-
-def tiles_end_early(file: BinaryIO) -> bool:
-    """Whether a tile of a TIFF lies beyond the end of the file; False for a table that is broken.
-
-    libvips stops at a missing strip; a missing tile it leaves black.
-    """
-    size = file.seek(0, os.SEEK_END)
-    with suppress(*BROKEN):
-        tiff = Tiff(file)
-        for entries in tiff.pages():
-            offsets, sizes = (tiff.numbers(entries.get(t)) for t in (_TILE_OFFSETS, _TILE_SIZES))
-            count = min(len(offsets), len(sizes))
-            if (offsets[:count] > size - sizes[:count]).any():
-                return True
-    return False
 
 
 _BLOCK: Final = 1 << 20
@@ -315,5 +291,4 @@ __all__ = [
     "only_first_is_full",
     "pack",
     "raw_tiff_header",
-    "tiles_end_early",
 ]
