@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from fourfold.errors import OutputError
 from fourfold.files.paths import atomic_path
 from fourfold.pictures.decode import whole_array
+from fourfold.pictures.encode import SAVERS, Saving
 from fourfold.pictures.formats import FORMATS, format_of_suffix
 from fourfold.pictures.source import open_source
 from fourfold.pictures.vips import reason, vips
@@ -35,17 +37,14 @@ def write_pixels(pixels: AnyImage, path: Path) -> None:
     if form is None:
         raise OutputError(f"cannot encode as {path.suffix}; want one of {', '.join(FORMATS)}")
     image = vips().Image.new_from_array(np.ascontiguousarray(pixels))
-    options: dict[str, Any] = {"Q": form.quality} if form.quality is not None else {}
-    if form.name == "jpg":
-        options["subsample_mode"] = "off"
-        if image.bands in (2, 4):
-            image = image.flatten(background=[255.0] * (image.bands - 1))
+    if not form.alpha and image.bands in (2, 4):
+        image = image.flatten(background=[255.0] * (image.bands - 1))
+    saving = Saving(quality=form.quality, exif=False, resolution=False)
     try:
-        content = image.write_to_buffer(form.suffixes[0], **options)
+        with atomic_path(path) as part:
+            SAVERS[form.name](image, os.fsencode(part), saving)
     except vips().Error as error:
         raise OutputError(f"cannot encode as {path.suffix} ({reason(error)})") from error
-    with atomic_path(path) as part:
-        part.write_bytes(content)
 
 
 __all__ = ["read_pixels", "write_pixels"]
