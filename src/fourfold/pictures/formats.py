@@ -17,26 +17,40 @@ class Format:
     """The first is the one new files get."""
     depths: tuple[int, ...]
     """Bits per channel it holds; 32 stands for float and 32-bit integers."""
-    alpha: bool
-    frames: bool
+    alpha: bool = True
+    frames: bool = False
     """Whether a file holds several pages or frames."""
-    largest_side: int
-    encoder_bytes: int
+    largest_side: int = 2**31 - 1
+    encoder_bytes: int = 0
     """Memory the encoder takes per 8-bit pixel with alpha of a page, half as much again for more
     bits, measured by `benchmarks/pictures.py --encoder-memory`; 0 when it works row by row."""
-    quality: int | None
+    quality: int | None = None
     """Default of `--quality`; None where there is none. Near-lossless to the eye."""
 
 
-# name, suffixes, depths, alpha, frames, largest side, encoder's bytes, quality
-_JPG: Final = (".jpg", ".jpeg", ".jpe", ".jfif")
 _WRITTEN: Final = (
-    Format("png", (".png",), (8, 16), True, False, 2**31 - 1, 0, None),
-    Format("jpg", _JPG, (8,), False, False, 65_500, 0, 95),  # libjpeg's JPEG_MAX_DIMENSION
-    Format("webp", (".webp",), (8,), True, True, 16_383, 32, 95),  # 14 bits in the bitstream
-    Format("tiff", (".tiff", ".tif"), (8, 16, 32), True, True, 2**31 - 1, 0, None),
-    Format("avif", (".avif",), (8, 16), True, False, 16_384, 48, 80),  # 16 bits become 12
-    Format("gif", (".gif",), (8,), True, True, 65_535, 24, None),
+    Format("png", (".png",), depths=(8, 16)),
+    Format(
+        "jpg",
+        (".jpg", ".jpeg", ".jpe", ".jfif"),
+        depths=(8,),
+        alpha=False,
+        largest_side=65_500,  # libjpeg's JPEG_MAX_DIMENSION
+        quality=95,
+    ),
+    Format(
+        "webp",
+        (".webp",),
+        depths=(8,),
+        frames=True,
+        largest_side=16_383,  # 14 bits in the bitstream
+        encoder_bytes=32,
+        quality=95,
+    ),
+    Format("tiff", (".tiff", ".tif"), depths=(8, 16, 32), frames=True),
+    # 16 bits become 12.
+    Format("avif", (".avif",), depths=(8, 16), largest_side=16_384, encoder_bytes=48, quality=80),
+    Format("gif", (".gif",), depths=(8,), frames=True, largest_side=65_535, encoder_bytes=24),
 )
 FORMATS: Final[Mapping[str, Format]] = {form.name: form for form in _WRITTEN}
 
