@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pyvips
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 from PIL.TiffImagePlugin import IFDRational
@@ -258,6 +258,7 @@ def check_hostile(content: bytes) -> None:
     assert len(iptc or b"") < 65_000
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(["", "II*\0", "MM\0*", "II+\0", "MM\0+"]))
 def test_any_bytes_as_a_file(noise: bytes, mark: str) -> None:
     check_hostile(mark.encode() + noise)
@@ -265,6 +266,7 @@ def test_any_bytes_as_a_file(noise: bytes, mark: str) -> None:
     check_hostile(mark.encode() + struct.pack(">HHQ", 8, 0, 16) + noise)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(LAYOUTS),
     st.integers(0, 2000),
@@ -291,6 +293,7 @@ def test_directories_in_a_loop_are_read_once(layout: Layout) -> None:
     check_hostile(head + struct.pack(layout.form("P"), start) + block)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(LAYOUTS[::2]),
     st.lists(st.tuples(st.integers(0, 500), st.binary(min_size=1, max_size=8)), max_size=6),
