@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import fourfold
 from fourfold.errors import ConfigError, DataError, ModelError, TrainingError, UsageError
@@ -292,6 +293,25 @@ def test_a_text_file_named_as_a_picture_is_named(settings, tmp_path):
     (folder / "notes.png").write_text("buy milk")
     with pytest.raises(DataError, match=r"notes\.png: not a readable picture"):
         train(settings(data={"train": str(folder)}), output=tmp_path / "run")
+
+
+def test_a_bmp_among_the_pictures_is_learned_from(settings, photos, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(photos, folder)
+    Image.open(folder / "photo0.png").save(folder / "more.bmp")
+    config = settings(steps=1, data={"train": str(folder), "valid": str(folder)})
+    assert train(config, output=tmp_path / "run").step == 1
+
+
+def test_bad_pictures_can_be_left_out(settings, photos, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(photos, folder)
+    (folder / "a.png").write_text("buy milk")
+    data = {"train": str(folder), "valid": str(folder), "bad_pictures": "skip"}
+    assert train(settings(steps=1, data=data), output=tmp_path / "run").step == 1
+    lines = read_journal(tmp_path / "run" / "journal.jsonl")
+    (skipped,) = [line["text"] for line in lines if line["event"] == "skipped"]
+    assert "a.png: not a readable picture" in skipped
 
 
 def test_other_files_among_the_pictures_are_left_out(settings, photos, tmp_path):

@@ -174,7 +174,11 @@ def open_crops(config: TrainConfig, accelerator: Accelerator) -> CropStream:
         sources += find_sources(Path(folder), scale=scale, role="train", made_lr=made)
     with accelerator.main_process_first():
         pairs = open_pairs(
-            sources, scale=scale, min_side=data.crop, cache=Path(data.cache) if data.cache else None
+            sources,
+            scale=scale,
+            min_side=data.crop,
+            skip_bad=data.bad_pictures == "skip",
+            cache=Path(data.cache) if data.cache else None,
         )
     settings = CropSettings(
         size=data.crop,

@@ -48,6 +48,9 @@ class DataConfig(_Settings):
     DIV2K, BasicSR or SwinIR. One folder may be given as a plain string."""
     valid: tuple[str, ...] = ()
     """Folders to validate on; empty: no validation."""
+    bad_pictures: Literal["stop", "skip"] = "stop"
+    """What happens to a picture that cannot be read, is too small or does not fit its partner:
+    `stop` names it before the first step; `skip` leaves it out with a warning."""
     crop: Positive = 96
     """Side of the high-resolution crops, a multiple of the scale; 96 in the paper."""
     degradation: Literal["bicubic", "jpeg", "real"] = "bicubic"

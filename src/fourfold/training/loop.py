@@ -115,8 +115,8 @@ def _open_run(
             )
         config = fit_to_start(config, begin) if begin else config
     crops = open_crops(config, accelerator)
-    folders = config.data.valid if accelerator.is_main_process else ()
-    valid = open_validation(folders, scale=config.model.scale, limit=config.data.valid_limit)
+    main = accelerator.is_main_process
+    valid = open_validation(config.data, scale=config.model.scale) if main else []
     objective = make_objective(config, accelerator)
     state = make_state(config, begin, accelerator)
     run = Run(
@@ -148,6 +148,8 @@ def _announce(
     state, event = run.state, run.monitor.event
     for note in notes:
         event("damaged", step=state.step, text=note, warning=True)
+    for problem in run.crops.pairs.skipped:
+        event("skipped", step=state.step, text=f"{problem}; left out", warning=True)
     one, most = disk_use(state, keep=run.config.keep_checkpoints)
     lines = [f"{len(run.crops.pairs)} pictures to learn from; {run.accelerator.device} "]
     lines[0] += f"{run.config.precision}, {run.accelerator.num_processes} process(es)"
