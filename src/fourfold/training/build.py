@@ -187,6 +187,7 @@ def open_crops(config: TrainConfig, accelerator: Accelerator) -> CropStream:
         jpeg_quality=data.jpeg_quality,
         flips=data.flips,
         turns=data.turns,
+        reuse=data.reuse,
     )
     return CropStream(pairs, settings, config.seed)
 

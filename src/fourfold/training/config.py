@@ -60,6 +60,9 @@ class DataConfig(_Settings):
     """`jpeg`: share of the crops that get JPEG noise."""
     jpeg_quality: tuple[int, int] = (50, 95)
     """`jpeg`: range of the quality."""
+    reuse: Positive = 4
+    """`real`: samples that share one degraded window, each shifted, mirrored and turned its own
+    way, hundreds of samples apart; the chain takes far longer than a cut. 1 shares nothing."""
     flips: bool = True
     """Mirror crops at random."""
     turns: bool = True
