@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from fourfold.training import loop
 from fourfold.training.checkpoint import list_checkpoints
 from fourfold.training.journal import read_journal
 from fourfold.training.loop import train
+from fourfold.training.signals import StopRequest
 from fourfold.training.steps import StepReport
 from fourfold.weights.format import load_model
 
@@ -53,6 +55,47 @@ def test_sample_grid_shows_bicubic_result_and_original(settings, tmp_path):
     train(settings(steps=3), output=tmp_path / "run")
     grid = read_pixels(tmp_path / "run" / "samples" / "3.png")
     assert grid.shape == (3 * 192 + 2 * 4, 3 * 192 + 2 * 4, 3)
+
+
+def test_samples_are_in_tensorboard_too_with_their_names(settings, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(settings(steps=3), output=tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    (tag,) = events.Tags()["images"]
+    assert tag == "samples: bicubic, result, original"
+    (image,) = events.Images(tag)
+    assert (image.step, image.height, image.width) == (3, 3 * 192 + 2 * 4 + 20, 3 * 192 + 2 * 4)
+
+
+def test_a_run_stopped_before_its_first_validation_has_a_model(settings, tmp_path, monkeypatch):
+    stop = StopRequest()
+    monkeypatch.setattr(loop, "stop_on_signal", lambda: nullcontext(stop))
+    real = loop._after_step
+
+    def stop_after_one(run):
+        real(run)
+        stop.signal = 2
+
+    monkeypatch.setattr(loop, "_after_step", stop_after_one)
+    state = train(settings(), output=tmp_path / "run")
+    assert (state.step, load_model(tmp_path / "run" / "model.safetensors").training["step"]) == (
+        1,
+        1,
+    )
+    lr = np.full((8, 9, 3), 90, np.uint8)
+    assert fourfold.Upscaler(tmp_path / "run").upscale(lr).shape == (32, 36, 3)
+
+
+def test_a_run_killed_before_its_first_validation_has_a_model(settings, tmp_path, monkeypatch):
+    def die(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_validate", die)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(), output=tmp_path / "run")  # checkpoint at step 2, validation at 3
+    assert load_model(tmp_path / "run" / "model.safetensors").training["step"] == 2
 
 
 def test_journal_has_reports_and_scores(settings, tmp_path):

@@ -96,7 +96,7 @@ class LossConfig(_Settings):
     content_weight: NonNegative = 0.0
     """0 leaves it out (the SRResNet stage)."""
     content_network: Literal["vgg16", "vgg19"] = "vgg19"
-    """VGG19 in the paper. VGG16 ends at vgg53."""
+    """VGG19 in the paper. With VGG16 `vgg54` means its last convolution, vgg53."""
     content_weights: str = ""
     """File with VGG weights (.h5 of Keras, .pth of torchvision, .safetensors); empty: downloaded
     once; `random`: for timing and tests only."""

@@ -304,6 +304,8 @@ def _checkpoint(run: Run, *, best: bool = False, required: bool = False) -> None
             )
             if best:
                 mark_best(path)
+            if not run.folder.model.is_file():  # no validation yet: any model is better than none
+                _write_model(run, to_model(run.state.result, run.config, step=run.state.step))
         except OutputError as error:
             if required:
                 raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fourfold.training.display import Display, Status
 from fourfold.training.journal import Journal
-from fourfold.training.samples import write_samples
+from fourfold.training.samples import COLUMNS, labelled, write_samples
 
 if TYPE_CHECKING:
     from fourfold.metrics.protocol import Scores
@@ -74,7 +74,9 @@ class Monitor:
                 f"step {step}: {name} PSNR {scores.psnr_y:.3f} dB (bicubic "
                 f"{bicubic[name].psnr_y:.3f}), SSIM {scores.ssim_y:.4f}, drift {scores.drift:.2f}"
             )
-        write_samples(found.samples, self.run / "samples" / f"{step}.png")
+        grid = write_samples(found.samples, self.run / "samples" / f"{step}.png")
+        tag = f"samples: {', '.join(COLUMNS)}"
+        self._board.add_image(tag, labelled(grid), step, dataformats="HWC")
 
     def event(self, kind: str, *, step: int, text: str, warning: bool = False) -> None:
         """Write and show something that happened."""

@@ -16,6 +16,7 @@ Pixels = npt.NDArray[np.uint8]
 
 SIDE: Final = 192
 """Largest side of a grid's cell; larger pictures show their middle."""
+COLUMNS: Final = ("bicubic", "result", "original")
 _GAP: Final = 4
 
 
@@ -28,9 +29,22 @@ def sample_grid(rows: Sequence[tuple[Pixels, Pixels, Pixels]]) -> Pixels:
     return _join(lines, axis=0)
 
 
-def write_samples(rows: Sequence[tuple[Pixels, Pixels, Pixels]], path: Path) -> None:
-    """Write the grid of `rows` to `path`."""
-    write_pixels(sample_grid(rows), path)
+def labelled(grid: Pixels) -> Pixels:
+    """The grid with a line above it that names its columns."""
+    from PIL import Image, ImageDraw
+
+    strip = Image.new("RGB", (grid.shape[1], 20), "white")
+    pen = ImageDraw.Draw(strip)
+    for column, name in enumerate(COLUMNS):
+        pen.text((column * (SIDE + _GAP) + 4, 4), name, fill="black")
+    return np.concatenate([np.asarray(strip), grid])
+
+
+def write_samples(rows: Sequence[tuple[Pixels, Pixels, Pixels]], path: Path) -> Pixels:
+    """Write the grid of `rows` to `path`, and return it."""
+    grid = sample_grid(rows)
+    write_pixels(grid, path)
+    return grid
 
 
 def _middle(image: Pixels) -> Pixels:
@@ -49,4 +63,4 @@ def _join(parts: list[Pixels], *, axis: int) -> Pixels:
     return np.concatenate(spaced, axis=axis)
 
 
-__all__ = ["sample_grid", "write_samples"]
+__all__ = ["labelled", "sample_grid", "write_samples"]

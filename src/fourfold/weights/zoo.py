@@ -31,7 +31,7 @@ def resolve_model_path(name: str | Path) -> Path:
             return inside
         raise ModelNotFound(
             f"{path}: want a training run with model.safetensors, found none; "
-            "training writes it with the first validation"
+            "training writes it with its first checkpoint"
         )
     if path.is_file():
         return path
