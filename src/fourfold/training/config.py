@@ -271,23 +271,9 @@ def _unknown_keys(
 
 def dump_toml(config: TrainConfig) -> str:
     """The complete config as TOML; `parse_config(tomllib.loads(...))` gives it back."""
-    values = config.model_dump(mode="json")
-    tables = {key: value for key, value in values.items() if isinstance(value, dict)}
-    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if key not in tables]
-    for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
-    return "\n".join(lines) + "\n"
+    import tomli_w
 
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
-    if isinstance(value, list):
-        return f"[{', '.join(_toml(item) for item in value)}]"
-    return repr(value)
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
 
 
 def absolute_folders(config: TrainConfig, base: Path) -> TrainConfig:
