@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from fourfold.errors import MissingExtra, ModelError
 from fourfold.weights.readers.basicsr import read_pth, unwrap_state_dict
+from fourfold.weights.readers.keras import KERAS_ERRORS, plain_array
+from fourfold.weights.tensor_file import refuse_absurd
 
 Network = Literal["vgg16", "vgg19"]
 Preprocessing = Literal["caffe", "torchvision"]
@@ -129,6 +131,7 @@ def read_vgg_weights(
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such file; want VGG weights (.h5, .pth or .safetensors)")
+    refuse_absurd(path, safetensors=path.suffix == ".safetensors")
     readers = {".h5": _read_keras, ".pth": _read_pth, ".safetensors": _read_safetensors}
     if path.suffix not in readers:
         raise ModelError(f"{path}: want VGG weights as .h5, .pth or .safetensors")
@@ -151,7 +154,7 @@ def _read_keras(path: Path, network: str) -> tuple[dict[str, np.ndarray], Prepro
                     if array.ndim == 4:  # Keras kernels are (rows, columns, in, out)
                         kind, value = "weight", array.transpose(3, 2, 0, 1)
                     tensors[f"features.{index}.{kind}"] = np.ascontiguousarray(value)
-    except OSError as error:
+    except KERAS_ERRORS as error:
         raise ModelError(f"{path}: want a Keras .h5 file ({error})") from error
     return tensors, "caffe"
 
@@ -159,7 +162,7 @@ def _read_keras(path: Path, network: str) -> tuple[dict[str, np.ndarray], Prepro
 def _arrays_below(group: Any) -> list[np.ndarray]:
     found: list[np.ndarray] = []
     group.visititems(
-        lambda _, item: found.append(np.asarray(item)) if hasattr(item, "shape") else None
+        lambda name, item: found.append(plain_array(name, item)) if hasattr(item, "shape") else None
     )
     return found
 

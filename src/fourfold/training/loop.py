@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -83,18 +84,30 @@ def train(
     Raises `FourfoldError`s that name the setting or file before the first step; `TrainingError`
     when the loss stays non-finite.
     """
-    run = _open_run(config, output, start, resume=resume, display=display or LogDisplay())
-    try:
-        with stop_on_signal() as stop:
-            _take_steps(run, stop)
-    finally:
-        run.monitor.close()
+    run, opening = _open_run(config, output, start, resume=resume, display=display or LogDisplay())
+    main = run.accelerator.is_main_process
+    with run.folder.held(new=not opening.resumed) if main else nullcontext():
+        try:
+            _begin(run, opening)
+            with stop_on_signal() as stop:
+                _take_steps(run, stop)
+        finally:
+            run.monitor.close()
     return run.state
+
+
+class _Opening(NamedTuple):
+    """How a run came to its state, for the journal."""
+
+    resumed: bool
+    notes: list[str]
+    begin: Start | None
+    before: TrainConfig | None
 
 
 def _open_run(
     config: TrainConfig, output: Path, start: str | None, *, resume: bool, display: Display
-) -> Run:
+) -> tuple[Run, _Opening]:
     folder = RunFolder(output)
     resume = resume and folder.begun()
     accelerator = make_accelerator(config)
@@ -133,20 +146,15 @@ def _open_run(
     )
     notes = list(restore_newest(folder.checkpoints, state)) if resume else []
     monitor.psnr_y = state.last_psnr
-    accelerator.wait_for_everyone()
-    monitor.begin(state.step)
-    _announce(run, notes, begin=begin, before=before)
-    if accelerator.is_main_process:
-        folder.write_config(config)
-    return run
+    return run, _Opening(resume, notes, begin, before)
 
 
-def _announce(
-    run: Run, notes: list[str], *, begin: Start | None, before: TrainConfig | None
-) -> None:
-    """Say where the run stands and what disk it will use."""
+def _begin(run: Run, opening: _Opening) -> None:
+    """Say where the run stands and what disk it will use; keep its settings."""
     state, event = run.state, run.monitor.event
-    for note in notes:
+    run.accelerator.wait_for_everyone()
+    run.monitor.begin(state.step)
+    for note in opening.notes:
         event("damaged", step=state.step, text=note, warning=True)
     for problem in run.crops.pairs.skipped:
         event("skipped", step=state.step, text=f"{problem}; left out", warning=True)
@@ -154,15 +162,17 @@ def _announce(
     lines = [f"{len(run.crops.pairs)} pictures to learn from; {run.accelerator.device} "]
     lines[0] += f"{run.config.precision}, {run.accelerator.num_processes} process(es)"
     lines.append(f"checkpoints: {one / 1e6:.0f} MB each, at most {most / 1e6:.0f} MB in all")
-    if begin is not None:
-        lines.append(f"starting from {begin.source}")
-    if before is not None:
+    if opening.begin is not None:
+        lines.append(f"starting from {opening.begin.source}")
+    if opening.before is not None:
         psnr = f", PSNR {state.last_psnr:.2f} dB" if state.last_psnr is not None else ""
         lines.append(f"resumed from step {state.step}{psnr}")
-        changes = changed_settings(before, run.config)
+        changes = changed_settings(opening.before, run.config)
         lines += [f"changed since: {change}" for change in changes]
     for line in lines:
         event("begin", step=state.step, text=line)
+    if run.accelerator.is_main_process:
+        run.folder.write_config(run.config)
 
 
 def _take_steps(run: Run, stop: StopRequest) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from fourfold.imaging.resize import imresize
-from fourfold.pictures.images import write_pixels
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -40,13 +38,6 @@ def labelled(grid: Pixels) -> Pixels:
     return np.concatenate([np.asarray(strip), grid])
 
 
-def write_samples(rows: Sequence[tuple[Pixels, Pixels, Pixels]], path: Path) -> Pixels:
-    """Write the grid of `rows` to `path`, and return it."""
-    grid = sample_grid(rows)
-    write_pixels(grid, path)
-    return grid
-
-
 def _middle(image: Pixels) -> Pixels:
     top, left = (max(side - SIDE, 0) // 2 for side in image.shape[:2])
     cut = image[top : top + SIDE, left : left + SIDE]
@@ -63,4 +54,4 @@ def _join(parts: list[Pixels], *, axis: int) -> Pixels:
     return np.concatenate(spaced, axis=axis)
 
 
-__all__ = ["labelled", "sample_grid", "write_samples"]
+__all__ = ["labelled", "sample_grid"]

@@ -23,6 +23,7 @@ from fourfold.errors import ModelError, UsageError
 from fourfold.files.paths import atomic_path
 from fourfold.weights.graph import Graph, check_tensors
 from fourfold.weights.inference_form import build_graph
+from fourfold.weights.tensor_file import refuse_absurd
 
 FORMAT_VERSION: Final = "1"
 _STORED: Final = {"fp16": np.float16, "fp32": np.float32}
@@ -127,6 +128,7 @@ def load_model(path: Path) -> Model:
     """Read a model file; `ModelError` for anything damaged, incomplete or of another kind."""
     from safetensors import SafetensorError, safe_open
 
+    refuse_absurd(path)
     try:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -150,13 +152,13 @@ def load_model(path: Path) -> Model:
             name=metadata.get("name") or path.stem,
             architecture=metadata["architecture"],
             scale=int(metadata["scale"]),
-            hyperparameters=json.loads(metadata["hyperparameters"]),
+            hyperparameters=_hyperparameters(metadata["hyperparameters"]),
             tensors={name: np.asarray(t, np.float32) for name, t in tensors.items()},
             license=metadata.get("license", "unknown"),
             source=metadata.get("source", ""),
             training=json.loads(metadata.get("training", "{}")),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: incomplete model description ({error!r})") from error
     check_tensors(model.graph, model.tensors, source=str(path))
     if metadata.get("sha256") != model.sha256:
@@ -164,6 +166,17 @@ def load_model(path: Path) -> Model:
             f"{path}: weights do not match their SHA-256; the file is damaged, get it again"
         )
     return model
+
+
+def _hyperparameters(text: str) -> dict[str, Any]:
+    """Settings of a network; `ValueError` for what would build an endless one."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("hyperparameters are no table")
+    absurd = [key for key, value in values.items() if isinstance(value, int) and value > 4096]
+    if absurd:
+        raise ValueError(f"{absurd[0]}={values[absurd[0]]}")
+    return values
 
 
 def blend_models(faithful: Model, detailed: Model, *, texture: float) -> Model:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import MissingExtra, ModelError
+from fourfold.weights.tensor_file import refuse_absurd
 
 Array = npt.NDArray[np.float32]
 
@@ -87,6 +88,7 @@ def read_pth(path: Path) -> Any:
         import torch
     except ImportError as error:
         raise MissingExtra("reading .pth weights", "torch") from error
+    refuse_absurd(path, safetensors=False)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
