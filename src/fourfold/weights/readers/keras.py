@@ -173,19 +173,7 @@ def srresnet_from_keras(path: Path) -> tuple[dict[str, Array], dict[str, int]]:
     scale = SCALES[doublings - 1]
     width = (1, *convs[0][1]["kernel"].shape)[-1]
     plan = _layer_plan(num_blocks=num_blocks, scale=scale, width=width)
-    tensors: dict[str, Array] = {}
-    for (name, variables), (target, shape, shuffled) in zip(convs, plan, strict=True):
-        kernel, bias = variables["kernel"], variables["bias"]
-        if kernel.shape != shape:
-            raise ModelError(
-                f"{path}: layer {name!r} ({target}): want kernel {shape}, got {kernel.shape}"
-            )
-        _check_width(path, name, bias, shape[-1])
-        weight = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
-        if shuffled:
-            order = _depth_to_space_order(kernel.shape[-1])
-            weight, bias = weight[order], bias[order]
-        tensors[f"{target}.weight"], tensors[f"{target}.bias"] = weight, bias
+    tensors = _convolutions(path, convs, plan)
     norm_targets = [f"blocks.{i}.norm{k}" for i in range(num_blocks) for k in (1, 2)]
     for (name, variables), target in zip(norms, [*norm_targets, "trunk_norm"], strict=True):
         names = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean"}
@@ -208,6 +196,28 @@ def srresnet_from_keras(path: Path) -> tuple[dict[str, Array], dict[str, int]]:
         _check_width(path, name, slope.reshape(-1), width)
         tensors[f"{target}.weight"] = slope.reshape(-1)
     return tensors, {"scale": scale, "num_blocks": num_blocks, "width": width}
+
+
+def _convolutions(
+    path: Path,
+    convs: list[tuple[str, dict[str, Array]]],
+    plan: list[tuple[str, tuple[int, int, int, int], bool]],
+) -> dict[str, Array]:
+    """Weights and biases of the convolutions, in torch's order of axes and channels."""
+    tensors: dict[str, Array] = {}
+    for (name, variables), (target, shape, shuffled) in zip(convs, plan, strict=True):
+        kernel, bias = variables["kernel"], variables["bias"]
+        if kernel.shape != shape:
+            raise ModelError(
+                f"{path}: layer {name!r} ({target}): want kernel {shape}, got {kernel.shape}"
+            )
+        _check_width(path, name, bias, shape[-1])
+        weight = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+        if shuffled:
+            order = _depth_to_space_order(kernel.shape[-1])
+            weight, bias = weight[order], bias[order]
+        tensors[f"{target}.weight"], tensors[f"{target}.bias"] = weight, bias
+    return tensors
 
 
 def _check_width(path: Path, name: str, values: Array, width: int) -> None:
