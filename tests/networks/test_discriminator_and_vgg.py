@@ -177,7 +177,7 @@ def test_without_network_the_error_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(vgg_files, "fetch", refuse)
     with pytest.raises(
-        DownloadError, match=r"get https://.*notop\.h5 .* --set losses\.content_weig"
+        DownloadError, match=r"get https://.*notop\.h5 .* --set losses\.content\.weig"
     ):
         vgg_file("vgg19", "", cache=tmp_path)
 

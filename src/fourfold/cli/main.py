@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 import typer
 
 from fourfold._version import __version__
-from fourfold.cli import bench, data, doctor, evaluate, models, train, upscale
+from fourfold.cli import bench, data, distill, doctor, evaluate, models, train, upscale
 from fourfold.cli.argv import expand_several_values
 from fourfold.errors import FourfoldError
 
@@ -48,6 +48,7 @@ def _root(
 
 app.command()(upscale.upscale)
 app.command()(train.train)
+app.command()(distill.distill)
 app.command()(evaluate.evaluate)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

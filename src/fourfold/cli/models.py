@@ -34,6 +34,8 @@ def show(
     as_json: bool = typer.Option(False, "--json", help="The same as one JSON object."),
 ) -> None:
     """Architecture, size, cost, licence, source and training of a model."""
+    from dataclasses import asdict
+
     from fourfold.weights.zoo import get_model
 
     loaded = get_model(model)
@@ -47,6 +49,7 @@ def show(
         "halo": loaded.graph.halo(loaded.tensors),
         "flops_per_output_pixel": round(flops / loaded.scale**2),
         "license": loaded.license,
+        "usage": asdict(loaded.usage),
         "source": loaded.source,
         "training": dict(loaded.training),
         "sha256": loaded.sha256,
@@ -65,7 +68,7 @@ def _print_facts(facts: Mapping[str, Any]) -> None:
 
     training = dict(facts["training"])
     sections = [
-        {key: value for key, value in facts.items() if key != "training"},
+        _flat({key: value for key, value in facts.items() if key != "training"}, ""),
         {f"scores on {name}": _scores(s) for name, s in training.pop("scores", {}).items()},
         _flat({key: value for key, value in training.items() if key != "config"}, "trained: "),
         _flat(training.get("config", {}), ""),

@@ -43,10 +43,11 @@ def upscale(
     tta: bool = typer.Option(
         False, "--tta", help="Average 8 flips and turns: better, 8 times slower."
     ),
-    consistency: bool = typer.Option(
-        True,
+    consistency: bool | None = typer.Option(
+        None,
         "--consistency/--no-consistency",
-        help="One back-projection step: no colour drift, the input comes back when downscaled.",
+        help="One back-projection step: no colour drift, the input comes back when downscaled. "
+        "Unless given: as the model needs it.",
     ),
     backend: str = typer.Option("auto", help="auto, openvino, onnxruntime or torch."),
     device: str = typer.Option("auto", help="auto, cpu, cuda or mps."),

@@ -40,7 +40,10 @@ def refuse_absurd(path: Path, *, largest: int = LARGEST, safetensors: bool = Tru
         return
     length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
     if length > min(LARGEST_HEADER, status.st_size):
-        raise ModelError(f"{path}: its header claims {length} bytes; the file is damaged")
+        raise ModelError(
+            f"{path}: want a .safetensors file, got one whose header claims {length} bytes; it is "
+            "damaged or not what its name says"
+        )
 
 
 __all__ = ["LARGEST", "refuse_absurd"]

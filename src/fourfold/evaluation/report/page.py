@@ -101,6 +101,7 @@ def render(rows: Sequence[Row], exhibits: Sequence[Exhibit]) -> str:
         undefined=StrictUndefined,
     ).get_template("page.html.j2")
     return template.render(
+        rows=rows,
         sections=sections,
         models=list(dict.fromkeys(r["model"] for r in rows if not r.get("published"))),
         datasets=list(dict.fromkeys(r["dataset"] for r in rows)),
@@ -116,7 +117,7 @@ def render(rows: Sequence[Row], exhibits: Sequence[Exhibit]) -> str:
 
 
 def _columns(rows: Sequence[Row]) -> list[_Column]:
-    further = [key for key in rows[0] if key.startswith(("lpips", "niqe"))]
+    further = [key for key in rows[0] if key.startswith(("lpips", "dists", "niqe"))]
     own = [r for r in rows if not r.get("published") and r["model"] != BICUBIC]
     columns = []
     for name, key, form, pick in (
