@@ -1,29 +1,28 @@
-"""Pictures as scores see them: 8-bit RGB, and their size without decoding."""
+"""Pictures as scores and training see them: 8-bit RGB, and their size without decoding."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import InputError
 from fourfold.pictures.decode import whole_array
-from fourfold.pictures.formats import SUFFIXES
+from fourfold.pictures.formats import has_picture_suffix
 from fourfold.pictures.source import open_source
-
-PICTURE_SUFFIXES: Final = SUFFIXES
-"""What counts as a picture when a folder is searched (any case)."""
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Pictures in `folder` and its sub-folders, sorted; hidden and archive debris left out."""
+    """Pictures in `folder` and its sub-folders, sorted; hidden and archive debris left out.
+
+    What counts is what `read_rgb8` reads: the suffixes that `upscale` takes.
+    """
     found = []
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
         skipped = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-        if path.suffix.lower() in PICTURE_SUFFIXES and not skipped and path.is_file():
+        if has_picture_suffix(path) and not skipped and path.is_file():
             found.append(path)
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
@@ -35,7 +34,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 
 def read_rgb8(path: Path) -> npt.NDArray[np.uint8]:
-    """The picture as uint8 `(H, W, 3)`, the numbers as stored (no colour profile applied).
+    """The first page as uint8 `(H, W, 3)`, the numbers as stored (no colour profile applied).
 
     Grey is repeated, 16 bit is rounded to 8, alpha is dropped, CMYK and Lab become sRGB.
     `InputError` for what is unreadable or holds neither 8 nor 16 bit integers.
@@ -50,4 +49,4 @@ def read_rgb8(path: Path) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(colour)
 
 
-__all__ = ["PICTURE_SUFFIXES", "find_pictures", "picture_size", "read_rgb8"]
+__all__ = ["find_pictures", "picture_size", "read_rgb8"]

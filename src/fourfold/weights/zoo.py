@@ -43,7 +43,7 @@ def _model_path(name: str | Path) -> Path:
             return inside
         raise ModelNotFound(
             f"{path}: want a training run with model.safetensors, found none; "
-            "training writes it with the first validation"
+            "training writes it with its first checkpoint"
         )
     if path.is_file() and path.suffix.lower() == ".bin":
         path = path.with_suffix(".param")  # ncnn's pair goes by the name of its text
