@@ -115,7 +115,7 @@ def test_two_films_never_become_one_file(
     assert run(["upscale", str(tmp_path), "-n", model, "--overwrite"]) == 1
     error = capsys.readouterr().err
     assert "film_x2.mp4 is the result of" in error
-    assert "use another --suffix or -o" in error
+    assert "use another --suffix, --ext or -o" in error
     with av.open(str(tmp_path / "film_x2.mp4")) as film:
         assert film.streams.video[0].frames == 2  # the first one's
 

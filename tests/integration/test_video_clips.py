@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from fourfold import Upscaler
-from fourfold.jobs.films.run import upscale_video
-from tests.made_films import packets
+from tests.made_films import packets, upscale_video
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")

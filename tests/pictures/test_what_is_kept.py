@@ -10,7 +10,7 @@ import pytest
 import pyvips
 from PIL import Image as PillowImage
 
-from fourfold.jobs.pipeline import Outcome
+from fourfold.jobs.outcome import Outcome
 from fourfold.pictures import profiles
 from tests.made_pictures import Nearest, enlarge, enlarged, image, opened, repeated
 

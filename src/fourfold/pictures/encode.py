@@ -102,14 +102,12 @@ def encode(
     Returns notes on what the format could not hold. Raises `OutputError`; `InterruptedError` when
     `stop` is set meanwhile.
     """
-    notes: list[str] = []
+    notes = list(losses(source, form))
     image = _own_colours(result, source)
-    image = _own_depth(image, result, source, form, notes)
+    image = _own_depth(image, result, source, form)
     if source.alpha and not form.alpha:
         white = [float(2 ** (16 if image.format == "ushort" else 8) - 1)] * (image.bands - 1)
         image = image.flatten(background=white)
-        notes.append(f"{form.name} has no transparency; shown on white")
-    notes += _left_out(source, form)
     image = _with_fields(image, result, source, form)
     exact = source.lossless and form.name == source.format
     saving = Saving(
@@ -133,8 +131,16 @@ def encode(
     return tuple(notes)
 
 
-def _left_out(source: Source, form: Format) -> Iterator[str]:
-    """What the header holds and `form` does not."""
+def losses(source: Source, form: Format) -> Iterator[str]:
+    """What the source holds and `form` does not, as far as its header tells."""
+    bits = _bits(source)
+    if source.depth > max(form.depths) and form.depths == (8,):
+        yield f"{source.depth} bits per channel became 8: {form.name} holds no more"
+    elif source.depth > max(form.depths) or (form.name == "avif" and bits > 12):
+        bits = 12 if form.name == "avif" else 16
+        yield f"numbers became {bits} bits: {form.name} holds no more"
+    if source.alpha and not form.alpha:
+        yield f"{form.name} has no transparency; shown on white"
     for name, called in _NOT_HELD.get(form.name, {}).items():
         if source.header.get_typeof(name):
             yield f"{form.name} holds no {called}"
@@ -154,19 +160,13 @@ def _own_colours(result: Result, source: Source) -> Any:
     return from_network(image, source.colour, alpha=source.alpha)
 
 
-def _own_depth(image: Any, result: Result, source: Source, form: Format, notes: list[str]) -> Any:
+def _own_depth(image: Any, result: Result, source: Source, form: Format) -> Any:
     low, high = result.value_range
     if source.depth == 32 and 32 in form.depths:
         image = image if (low, high) == (0.0, 1.0) else image.linear(high - low, low)
         kept = source.header.format
         return image if kept in ("float", "double") else image.rint().cast(kept)
     wide = source.depth > 8 and 16 in form.depths
-    if source.depth > 8 and not wide:
-        notes.append(f"{source.depth} bits per channel became 8: {form.name} holds no more")
-    elif source.depth == 32 or (form.name == "avif" and _bits(source) > 12):
-        notes.append(
-            f"numbers became {12 if form.name == 'avif' else 16} bits: {form.name} holds no more"
-        )
     target, peak = ("ushort", 65535) if wide else ("uchar", 255)
     have = {"uchar": 255, "ushort": 65535, "float": 1}[image.format]
     if image.format != target:
@@ -302,4 +302,4 @@ SAVERS: Final[Mapping[str, Callable[[Any, bytes, Saving], None]]] = {
     "gif": _save_gif,
 }
 
-__all__ = ["SAVERS", "Result", "Saving", "encode"]
+__all__ = ["SAVERS", "Result", "Saving", "encode", "losses"]

@@ -14,8 +14,8 @@ import pytest
 
 from fourfold import Upscaler
 from fourfold.errors import InputError, OutputError, UsageError
-from fourfold.jobs.films.run import Cancelled, upscale_video
-from tests.made_films import frames, in_memory, make_film, packets, picture, times
+from fourfold.jobs.films.run import Cancelled
+from tests.made_films import frames, in_memory, make_film, packets, picture, times, upscale_video
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")
