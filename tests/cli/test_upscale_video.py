@@ -46,6 +46,8 @@ def test_dry_run_writes_nothing(
     assert outcome["seconds"] > 0
     assert run(command) == 0
     assert "12 frames  about 0:0" in capsys.readouterr().out
+    assert run([*command, "-o", str(tmp_path / "new" / "folder") + "/"]) == 0
+    assert "folder/film_x2.mp4" in capsys.readouterr().out
     assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
 
 

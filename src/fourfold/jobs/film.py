@@ -10,6 +10,7 @@ from pathlib import Path
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import OutputError, UsageError
 from fourfold.files.paths import STDIO
+from fourfold.films.encode import CODECS
 from fourfold.jobs.claims import Claims, claim
 from fourfold.jobs.engines import choose_model
 from fourfold.jobs.films.progress import Progress as FilmProgress
@@ -112,12 +113,13 @@ def plan_film(request: Request, upscaler: Upscaler) -> Plan:
 def film_record(request: Request, plan: Plan, upscaler: Upscaler) -> Record:
     """What makes the result of a film what it is."""
     encoding, settings = plan.encoding, request.film_settings()
+    codec = CODECS[encoding.codec]
     return {
         **engine_record(upscaler),
         "size": [encoding.width, encoding.height],
         "codec": encoding.codec,
-        "crf": encoding.crf,
-        "preset": encoding.preset,
+        "crf": codec.crf if encoding.crf is None else float(encoding.crf),
+        "preset": encoding.preset or codec.preset,
         "start": None if settings.start is None else str(settings.start),
         "end": None if settings.end is None else str(settings.end),
         "frames": settings.frames,
