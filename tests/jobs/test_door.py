@@ -126,6 +126,39 @@ def test_progress_of_every_tile_and_stop(photo: Path) -> None:
     assert sorted(p.name for p in photo.parent.iterdir()) == ["a.png", "a_x2.png"]
 
 
+@pytest.mark.parametrize("film", [False, True])
+def test_stop_does_not_wait_for_the_tile_under_way(
+    photo: Path, film: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here a tile ends only when the call has."""
+    at_work, go_on, stop = threading.Event(), threading.Event(), threading.Event()
+    up = Upscaler(tiny_model(scale=2, num_blocks=1, width=4))
+    open_network = up._run
+    source = photo
+    if film:
+        pytest.importorskip("av")
+        source = make_film(photo.with_name("film.mp4"), stamps=range(3))
+        fourfold.jobs.engines.pixel_rate(up)
+        monkeypatch.setattr("fourfold.jobs.films.run.trial_speed", lambda *_: 1.0)
+
+    def slow(*args: Any) -> Any:
+        at_work.set()
+        assert go_on.wait(60)
+        return open_network(*args)
+
+    monkeypatch.setattr(up, "_run", slow)
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(run, Request(source=source), stop=stop, upscaler=up)
+        assert at_work.wait(30)
+        stop.set()
+        try:
+            with pytest.raises(Cancelled):
+                work.result(30)
+        finally:
+            go_on.set()
+    assert [p.name for p in photo.parent.glob("[!.]*_x2.*")] == []
+
+
 def test_an_engine_opened_for_a_request_serves_its_like(tmp_path: Path, photo: Path) -> None:
     save_model(tiny_model(), tmp_path / "m.safetensors")
     request = Request(source=photo, model=str(tmp_path / "m.safetensors"), tile=64)

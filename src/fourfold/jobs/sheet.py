@@ -6,7 +6,7 @@ Stores go to scratch files when they are large, so memory does not depend on the
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from fourfold.engine.upscaler import Upscaler
 from fourfold.imaging.arrays import AnyImage, from_float, to_float
 from fourfold.imaging.resize import resize_by_strips
 from fourfold.imaging.turns import Turn
+from fourfold.jobs.stages import call_until
 from fourfold.pictures.decode import Decoded
 from fourfold.pictures.encode import Result
 from fourfold.pictures.source import Source
@@ -69,8 +70,8 @@ def enlarge_sheet(
         for page in range(source.pages):
             read = reader.page(page)
             first = page * network_size[0]
-            for box, pixels in upscaler.tiles(read, source.height, source.width, reader.channels):
-                _check(stop)
+            tiles = upscaler.tiles(read, source.height, source.width, reader.channels)
+            for box, pixels in _until(stop, tiles):
                 store.write(first + box.top, box.left, pixels)
                 progress(box.height * box.width)
         sheet.decoded.close()
@@ -86,6 +87,16 @@ def enlarge_sheet(
         value_range=sheet.decoded.value_range,
         factor=sheet.width / source.width,
     )
+
+
+def _until(
+    stop: threading.Event | None, tiles: Iterator[tuple[Box, AnyImage]]
+) -> Iterator[tuple[Box, AnyImage]]:
+    """The tiles; `InterruptedError` when `stop` is set, also in the middle of one."""
+    stopped = None if stop is None else stop.is_set
+    while (tile := call_until(lambda: next(tiles, None), stopped)) is not None:
+        _check(stop)
+        yield tile
 
 
 def _check(stop: threading.Event | None) -> None:

@@ -33,6 +33,34 @@ class Stop(threading.Event):
         return super().is_set() or (self._other is not None and self._other.is_set())
 
 
+def call_until(call: Callable[[], T], stopped: Callable[[], bool] | None) -> T:
+    """The result of `call`; `InterruptedError` at once when `stopped` says so meanwhile.
+
+    A network cannot be interrupted in the middle of a tile, which takes seconds: its thread is left
+    to itself then and ends with the tile. It is no daemon, which would not outlive the interpreter.
+    """
+    if stopped is None:
+        return call()
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:  # raised below, in the caller's thread
+            failures.append(error)
+
+    thread = threading.Thread(target=work, name="fourfold-network")
+    thread.start()
+    while thread.is_alive():
+        thread.join(_WAIT)
+        if thread.is_alive() and stopped():
+            raise InterruptedError
+    if failures:
+        raise failures[0]
+    return results[0]
+
+
 class Channel(Generic[T]):
     """A queue of at most `size` items (0: any number) that ends, and lets go when work stops."""
 
@@ -117,4 +145,4 @@ class Crew:
             raise self._failure
 
 
-__all__ = ["Cancelled", "Channel", "Crew", "Stop"]
+__all__ = ["Cancelled", "Channel", "Crew", "Stop", "call_until"]

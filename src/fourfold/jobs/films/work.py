@@ -17,11 +17,14 @@ from fourfold.imaging.resize import imresize
 from fourfold.jobs.films.progress import Meter
 from fourfold.jobs.films.scratch import Scratch
 from fourfold.jobs.films.settings import Plan
-from fourfold.jobs.stages import Cancelled, Channel, Crew
+from fourfold.jobs.stages import Cancelled, Channel, Crew, call_until
 
 _DECODED_FRAMES: Final = 4
 _ENLARGED_FRAMES: Final = 1
 """Frames waiting between the threads; an enlarged one may take 88 MB."""
+
+
+_STOPPED: Final = "stopped; finished segments are kept, the same call goes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,10 @@ def render(
     try:
         for frame in decoded:
             if cancelled():
-                raise Cancelled("stopped; finished segments are kept, the same call goes on")
+                raise Cancelled(_STOPPED)
             same = last is not None and np.array_equal(frame.pixels, last)
             if result is None or not same:
-                result = upscaler.upscale(frame.pixels)
+                result = _enlarged(upscaler, frame.pixels, cancelled)
                 if plan.preview:
                     result = beside_bicubic(frame.pixels, result, plan)
             last = frame.pixels
@@ -79,6 +82,14 @@ def render(
     finally:
         crew.join()
     return Rendered(done + count, repeated, reader.damaged, reader.moved)
+
+
+def _enlarged(upscaler: Upscaler, pixels: AnyImage, cancelled: Callable[[], bool]) -> AnyImage:
+    """A frame; `Cancelled` at once, though it takes seconds."""
+    try:
+        return call_until(lambda: upscaler.upscale(pixels), cancelled)
+    except InterruptedError as error:
+        raise Cancelled(_STOPPED) from error
 
 
 def _decode(reader: FrameReader, decoded: Channel[Frame], limit: int | None) -> None:
