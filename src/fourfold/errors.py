@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+INSTALL: Final = "pip install '.[{extra}]'"
+"""How an extra is installed, in a checkout; the one place to change when the package is on an index."""
+
 
 class FourfoldError(Exception):
     """Base of everything this package raises on purpose; the CLI prints it as one line."""
@@ -28,7 +33,8 @@ class MissingExtra(UsageError):
     """An optional package is not installed; the message names the extra that brings it."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs an extra: pip install 'fourfold[{extra}]'")
+        command = INSTALL.format(extra=extra)
+        super().__init__(f"{feature} needs an extra; in the checkout of fourfold: {command}")
         self.extra = extra
 
 
@@ -69,6 +75,7 @@ class BackendOutOfMemory(BackendError):
 
 
 __all__ = [
+    "INSTALL",
     "BackendError",
     "BackendOutOfMemory",
     "ConfigError",

@@ -31,7 +31,7 @@ def peak(folder: Path, side: int, suffix: str, max_memory: str) -> int:
     image(tile).replicate(side // 250, side // 250).pngsave(str(path))
     arguments = [str(path), str(folder / f"out{suffix}"), str(folder / "m.safetensors"), max_memory]
     run = [sys.executable, "-c", PEAK, *arguments]
-    return int(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+    return int(subprocess.run(run, capture_output=True, text=True, check=True, timeout=240).stdout)
 
 
 @pytest.mark.slow

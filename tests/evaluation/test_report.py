@@ -113,7 +113,7 @@ def browser():
         pytest.skip("no chromium on this machine; set FOURFOLD_CHROMIUM to one")
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        browser = playwright.chromium.launch(executable_path=found, args=arguments, timeout=120_000)
         yield browser
         browser.close()
 
@@ -124,6 +124,7 @@ def opened(browser, page_html, tmp_path):
     file = tmp_path / "report.html"
     file.write_text(page_html, encoding="utf-8")
     page = browser.new_page(viewport={"width": 1100, "height": 900})
+    page.set_default_timeout(120_000)
     page.asked, page.wrong = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.wrong.append(str(error)))

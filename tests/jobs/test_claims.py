@@ -46,7 +46,7 @@ def test_one_of_many_gets_it(tmp_path: Path) -> None:
     path, won, ready = tmp_path / "out" / "a.png", [], threading.Barrier(8)
 
     def try_it() -> None:
-        ready.wait()
+        ready.wait(timeout=30)
         held = ExitStack()  # never closed
         try:
             take(Claims(), path, held)

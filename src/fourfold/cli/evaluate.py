@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fourfold.cli.verbose import VERBOSE
 from fourfold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def evaluate(
     ] = "auto",
     tile: Annotated[str, typer.Option("-t", "--tile", help="Side of a tile, or auto.")] = "auto",
     max_memory: Annotated[str, typer.Option(help="What the process should stay under.")] = "1GB",
+    verbose: bool = VERBOSE,
 ) -> None:  # fmt: skip
     """Score models on datasets: PSNR and SSIM on Y and RGB, colour drift, consistency, speed.
 

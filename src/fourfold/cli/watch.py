@@ -26,15 +26,15 @@ class Watch:
             BarColumn(),
             TextColumn("{task.fields[state]}"),
         )
-        self._bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task("", total=None, state="")
+        self.bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self.bar.add_task("", total=None, state="")
         self._files, self._finished = files, 0
         self._totals: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._started = time.perf_counter()
 
     def __enter__(self) -> Watch:
-        self._bar.start()
+        self.bar.start()
         return self
 
     def __exit__(
@@ -43,12 +43,12 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        self.bar.stop()
 
     def __call__(self, now: Progress) -> None:
         """A tile or a frame is done."""
         if now.detail is not None:
-            self._bar.update(
+            self.bar.update(
                 self._task,
                 description=one_line(now.input),
                 completed=now.done,
@@ -72,7 +72,7 @@ class Watch:
         total = sum(self._totals.values()) / pictures * max(self._files, pictures)
         rate = done / (time.perf_counter() - self._started)
         left = clock((total - done) / rate) if done else "unknown time"
-        self._bar.update(
+        self.bar.update(
             self._task,
             description=f"{self._finished}/{self._files} files",
             completed=done,

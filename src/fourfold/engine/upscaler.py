@@ -142,6 +142,7 @@ class Upscaler:
         tile = self._tile
         if tile is None:
             tile = plan_tile(self.network, framed, picture, halo=halo, budget=self.max_memory)
+        logger.debug("%dx%d: tiles of %d with halos of %d", width, height, tile, halo)
         for kept, window in plan_tiles(
             framed.bottom, framed.right, tile=tile, halo=halo, region=picture
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +11,8 @@ from typing import Any, Final
 
 from fourfold.errors import InputError
 from fourfold.films.pyav import load_av, reason
+
+logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES: Final = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp", ".3g2", ".ts", ".mts", ".m2ts"}
@@ -114,7 +117,7 @@ def probe(path: Path) -> VideoInfo:
         pixel_format = frame.format
         # A few frames in, decoders know the field order that headers leave open.
         interlaced = bool(frame.interlaced_frame) or context.field_order in _INTERLACED_ORDERS
-        return VideoInfo(
+        info = VideoInfo(
             path=path,
             stream=stream.index,
             width=frame.width,
@@ -132,6 +135,8 @@ def probe(path: Path) -> VideoInfo:
             stated_frames=int(stream.frames or 0),
             codec=context.name,
         )
+    logger.debug("read %s: %s", path, info)
+    return info
 
 
 def _first_frame(container: Any, stream: Any, path: Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ from fourfold.pictures.source import Source
 from fourfold.pictures.store import PixelStore
 from fourfold.pictures.tiff_metadata import add_metadata
 from fourfold.pictures.vips import reason, stoppable, vips
+
+logger = logging.getLogger(__name__)
 
 _OWN_FIELDS: Final = re.compile(
     r"width|height|bands|format|coding|interpretation|xoffset|yoffset|xres|yres|filename|"
@@ -119,6 +122,7 @@ def encode(
         resolution=source.has_resolution,
         texts=source.texts,
     )
+    logger.debug("%s: written as %s, quality %s", source.path, form.name, saving.quality)
     try:
         with stoppable(image, stop):
             SAVERS[form.name](image, os.fsencode(part), saving)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from fourfold.pictures.png import Chunk
 from fourfold.pictures.tiff import only_first_is_full
 from fourfold.pictures.tiff_metadata import with_metadata
 from fourfold.pictures.vips import reason, vips
+
+logger = logging.getLogger(__name__)
 
 LOADERS: Final[Mapping[str, str]] = {
     "jpegload": "jpg",
@@ -126,10 +129,24 @@ def open_source(
         import io
 
         with io.BytesIO(content) as file:
-            yield _describe(path, file, content, page)
+            yield _logged(_describe(path, file, content, page))
         return
     with regular_file(path) as file:
-        yield _describe(path, file, None, page)
+        yield _logged(_describe(path, file, None, page))
+
+
+def _logged(source: Source) -> Source:
+    logger.debug(
+        "read %s: %s, %dx%d, %d channels of %d bits, %d pages",
+        source.path,
+        source.format,
+        source.width,
+        source.height,
+        source.channels,
+        source.depth,
+        max(source.pages, source.sheets),
+    )
+    return source
 
 
 def _describe(path: Path, file: BinaryIO, content: bytes | None, page: int | None) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import platform
 import shutil
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from fourfold.runtimes.backend import Backend, Opener, Program
 from fourfold.runtimes.onnxruntime import open_onnxruntime
 from fourfold.runtimes.openvino import cpu_precisions, open_openvino
 from fourfold.runtimes.torch import open_torch
+
+logger = logging.getLogger(__name__)
 
 BACKENDS: Final[Mapping[str, Opener]] = {
     "openvino": open_openvino,
@@ -60,7 +63,9 @@ def choose(
     if precision == "auto":
         precision = _fastest_precision(backend, device)
         reasons.append(f"{precision} is the fastest precision {backend} has on this {device}")
-    return Choice(backend, device, precision, "; ".join(reasons) or "as asked")
+    choice = Choice(backend, device, precision, "; ".join(reasons) or "as asked")
+    logger.debug("%s on %s in %s: %s", backend, device, precision, choice.why)
+    return choice
 
 
 def open_backend(program: Program, choice: Choice) -> Backend:

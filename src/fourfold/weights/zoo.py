@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Final
 
 from fourfold.errors import ModelNotFound, UsageError
 from fourfold.weights.format import Model, load_model
+
+logger = logging.getLogger(__name__)
 
 BUNDLED_DIR: Final = Path(__file__).parent.parent / "bundled"
 DEFAULT_MODEL: Final = "srgan-x4"
@@ -21,6 +24,12 @@ def resolve_model_path(name: str | Path) -> Path:
 
     Raises `ModelNotFound` naming what exists.
     """
+    path = _model_path(name)
+    logger.debug("model %s is %s", name, path)
+    return path
+
+
+def _model_path(name: str | Path) -> Path:
     text = str(name)
     if text in BUNDLED:
         return BUNDLED_DIR / f"{text}.safetensors"

@@ -69,7 +69,7 @@ def test_five_kills_change_nothing(film: Path, tmp_path: Path) -> None:
     reached = 0
     for allowed in (6, 7, 9, 8, 99):
         command = [sys.executable, "-c", RUN, str(film), str(target), str(model), str(allowed)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
         assert done.returncode == -signal.SIGKILL, done.stderr
         resumed, frames = map(int, done.stdout.split())
         # At most the segment at work and the frame that waits for the encoder are done again.
