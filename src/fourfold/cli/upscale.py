@@ -259,10 +259,12 @@ def _plan_all(requests: list[Request], *, as_json: bool) -> list[str]:
 
 
 def _planned(plan: Plan) -> str:
-    count = "an unknown number of" if plan.count is None else plan.count
-    many = f"  {count} {'frames' if plan.is_film else 'pages'}" if plan.count != 1 else ""
+    guess = "an unknown number of" if plan.guess is None else f"perhaps {plan.guess} (by its size)"
+    count = guess if plan.count is None else plan.count
+    many = f"  {count} {'frames' if plan.is_film else 'pages'}" if count != 1 else ""
+    width, height = plan.shown
     return (
-        f"{plan.path or 'standard output'}  {plan.width}x{plan.height}{many}  about "
+        f"{plan.path or 'standard output'}  {width}x{height}{many}  about "
         f"{clock(plan.seconds)} at {plan.megapixels_per_second:.1f} MP/s"
         + (f"  ({plan.exists})" if plan.exists else "")
     )
@@ -289,7 +291,8 @@ def _report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
     elif outcome.status == "skipped":
         print(one_line(f"{outcome.output} {outcome.reason}"), file=sys.stderr)
     elif outcome.path is not None and not quiet:
-        size = f"{outcome.width}x{outcome.height}"
+        width, height = outcome.size if outcome.frames is None else outcome.shown
+        size = f"{width}x{height}"
         rate = f"{outcome.megapixels_per_second:.2f} MP/s"
         if outcome.frames is not None:
             done = f"{outcome.frames} frames  {clock(outcome.seconds)}"

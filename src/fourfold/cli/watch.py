@@ -84,7 +84,8 @@ class Watch:
 def _film_state(now: Any) -> str:
     if now.stage == "joining":
         return f"{now.frames} frames, writing the file"
-    total = "?" if now.total is None else now.total
+    guess = "?" if now.guess is None else f"perhaps {now.guess}"
+    total = guess if now.total is None else now.total
     resumed = f" ({now.resumed} from before)" if now.resumed else ""
     return (
         f"{now.frames}/{total} frames{resumed}  {now.fps:.2f} fps  "

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Final
+from typing import Any, Final, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from fourfold.engine.choose import AUTO, choose
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import UsageError
 from fourfold.jobs.request import EngineOptions, Request
-from fourfold.weights.zoo import DEFAULT_MODEL
-
-FILM_MODEL: Final = "srresnet-x4"
-"""What films get: SRGAN invents detail anew for every frame, 2 to 4 times the flicker
-(docs/decisions/0042)."""
 
 _TRIAL_SIDE: Final = 128
 
@@ -27,13 +23,10 @@ _RATES: WeakKeyDictionary[Upscaler, float] = WeakKeyDictionary()
 
 def choose_model(request: Request) -> tuple[str, str]:
     """The model a request runs, and why."""
-    if request.model != "auto":
+    if request.model != AUTO:
         return str(request.model), "as asked"
-    if request.texture is not None:
-        return DEFAULT_MODEL, "one end of --texture"
-    if request.is_film:
-        return FILM_MODEL, "steady from frame to frame"
-    return DEFAULT_MODEL, "most detail in still pictures"
+    kind: Literal["film", "still"] = "film" if request.is_film else "still"
+    return choose(kind, scale=request.scale, texture=request.texture)
 
 
 def engine_options(request: Request) -> dict[str, Any]:
@@ -90,4 +83,4 @@ def pixel_rate(upscaler: Upscaler) -> float:
     return _RATES[upscaler]
 
 
-__all__ = ["FILM_MODEL", "Engines", "choose_model", "engine_options", "open_upscaler", "pixel_rate"]
+__all__ = ["Engines", "choose_model", "engine_options", "open_upscaler", "pixel_rate"]

@@ -73,6 +73,10 @@ class Plan:
     """Of a page or frame."""
     count: int | None
     """Pages of a picture or frames of a film; None while nobody knows."""
+    shown: tuple[int, int]
+    """Width and height players show of a film: turned, and with square pixels."""
+    guess: int | None = None
+    """Frames there may be, by the size of a film that states no length."""
     seconds: float | None
     """About how long it takes on this machine; None while nobody knows."""
     megapixels_per_second: float
@@ -91,6 +95,7 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
+        film = {"shown": list(self.shown), "frames": self.count, "guessed_frames": self.guess}
         return {
             "input": self.input,
             "output": None if self.path is None else str(self.path),
@@ -98,7 +103,7 @@ class Plan:
             "reason": self.exists,
             "width": self.width,
             "height": self.height,
-            "frames" if self.is_film else "pages": self.count,
+            **(film if self.is_film else {"pages": self.count}),
             "pixels": self.pixels,
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "megapixels_per_second": round(self.megapixels_per_second, 3),
@@ -125,7 +130,9 @@ class Outcome:
     height: int = 0
     pages: int = 1
     frames: int | None = None
-    """Films only, as the next two."""
+    """Films only, as the next three."""
+    shown: tuple[int, int] = (0, 0)
+    """Width and height players show: turned, and with square pixels."""
     resumed: int = 0
     """Frames an earlier, interrupted run had finished."""
     repeated: int = 0
@@ -165,8 +172,12 @@ class Outcome:
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
-        film = {"frames": self.frames, "resumed_frames": self.resumed}
-        film["repeated_frames"] = self.repeated
+        film = {
+            "shown": list(self.shown),
+            "frames": self.frames,
+            "resumed_frames": self.resumed,
+            "repeated_frames": self.repeated,
+        }
         return {
             "input": self.input,
             "output": self.output,
