@@ -24,7 +24,7 @@ from fourfold.networks.srresnet import SRResNet
 from fourfold.training.build import make_objective, make_state
 from fourfold.training.config import TrainConfig, parse_config
 from fourfold.training.device import make_accelerator
-from fourfold.training.steps import srgan_step, srresnet_step
+from fourfold.training.steps import adversarial_step, generator_step
 
 CROP, SCALE = 96, 4
 Step = Callable[[], object]
@@ -69,14 +69,9 @@ def measure(steps: dict[str, Step], rounds: int) -> dict[str, float]:
 
 
 def settings(stage: int, precision: str) -> TrainConfig:
-    losses = {"pixel": "mse"}
+    losses: list[dict[str, object]] = [{"kind": "pixel", "distance": "mse"}]
     if stage == 2:
-        losses = {
-            "pixel_weight": 0.0,
-            "content_weight": 1.0,
-            "content_weights": "random",
-            "adversarial_weight": 1e-3,
-        }
+        losses = [{"kind": "content", "weights": "random"}, {"kind": "adversarial"}]
     values = {"steps": 1, "precision": precision, "device": "cpu"}
     return parse_config({**values, "data": {"train": "unused"}, "losses": losses})
 
@@ -90,8 +85,8 @@ def our_step(stage: int, precision: str, lr: Tensor, hr: Tensor, *, rewritten: b
         state.generator.forward = lambda lr: plain_forward(state.generator, lr)  # type: ignore
     objective = make_objective(config, accelerator)
     lr, hr = (image.contiguous(memory_format=torch.channels_last) for image in (lr, hr))
-    step = srgan_step if stage == 2 else srresnet_step
-    return lambda: step(state, lr, hr, objective=objective, accelerator=accelerator)
+    step = adversarial_step if stage == 2 else generator_step
+    return lambda: step(state, lr, {"hr": hr}, objective=objective, accelerator=accelerator)
 
 
 def plain_step(stage: int, lr: Tensor, hr: Tensor) -> Step:
@@ -100,7 +95,8 @@ def plain_step(stage: int, lr: Tensor, hr: Tensor) -> Step:
     accelerator = make_accelerator(config)
     state = make_state(config, None, accelerator)
     objective = make_objective(config, accelerator)
-    networks = [n for n in (state.generator, state.discriminator, objective.content) if n]
+    content = next((t.loss for t in objective.terms if isinstance(t.loss, nn.Module)), None)
+    networks = [n for n in (state.generator, state.discriminator, content) if n]
     for network in networks:
         network.to(memory_format=torch.contiguous_format)
     generator = state.generator
@@ -113,7 +109,7 @@ def plain_step(stage: int, lr: Tensor, hr: Tensor) -> Step:
 
     if state.discriminator is None:
         return first
-    discriminator, content = state.discriminator, objective.content
+    discriminator = state.discriminator
     assert content is not None
     adam_d = torch.optim.Adam(discriminator.parameters(), lr=1e-4, eps=1e-7)
     ones, zeros = torch.ones(len(lr)), torch.zeros(len(lr))

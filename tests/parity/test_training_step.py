@@ -18,7 +18,7 @@ from fourfold.networks.srresnet import SRResNet
 from fourfold.networks.vgg import VggFeatures
 from fourfold.training.schedule import set_rate
 from fourfold.training.state import TrainState
-from fourfold.training.steps import Objective, srgan_step
+from fourfold.training.steps import Objective, WeightedTerm, adversarial_step
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RELATIVE = 1e-5
@@ -64,16 +64,15 @@ def stepped(maker):
         set_rate(adam, 1e-4, epsilon=1e-7)
     state = TrainState(generator, adams[0], discriminator, adams[1])
     objective = Objective(
-        pixel=mse,
-        pixel_weight=0.0,
-        content=ContentLoss(features),
-        content_weight=1.0,
-        adversarial_weight=1e-3,
+        (
+            WeightedTerm("content", 1.0, "hr", ContentLoss(features)),
+            WeightedTerm("adversarial", 1e-3, "hr", None),
+        )
     )
-    report = srgan_step(
+    report = adversarial_step(
         state,
         pictures(inputs["lr"]),
-        pictures(inputs["hr"]),
+        {"hr": pictures(inputs["hr"])},
         objective=objective,
         accelerator=Accelerator(cpu=True),
     )

@@ -176,8 +176,8 @@ def test_best_goes_by_psnr_and_last_by_time(settings, tmp_path, monkeypatch):
     scores = iter([30.0, 20.0] * 2)
     real = loop.validate
 
-    def scored(model, sets):
-        found = real(model, sets)
+    def scored(model, sets, **rest):
+        found = real(model, sets, **rest)
         psnr = next(scores)
         return found._replace(scores={n: s._replace(psnr_y=psnr) for n, s in found.scores.items()})
 
@@ -191,13 +191,13 @@ def test_best_goes_by_psnr_and_last_by_time(settings, tmp_path, monkeypatch):
 
 
 def test_a_non_finite_loss_skips_the_step(settings, tmp_path, monkeypatch):
-    real, calls = loop.srresnet_step, []
+    real, calls = loop.generator_step, []
 
-    def poisoned(state, lr, hr, **shared):
+    def poisoned(state, lr, targets, **shared):
         calls.append(1)
-        return real(state, lr * float("nan") if len(calls) == 3 else lr, hr, **shared)
+        return real(state, lr * float("nan") if len(calls) == 3 else lr, targets, **shared)
 
-    monkeypatch.setattr(loop, "srresnet_step", poisoned)
+    monkeypatch.setattr(loop, "generator_step", poisoned)
     state = train(settings(steps=6), output=tmp_path / "run")
     assert len(calls) == 7
     assert all(torch.isfinite(t).all() for t in state.tensors().values())
@@ -206,15 +206,15 @@ def test_a_non_finite_loss_skips_the_step(settings, tmp_path, monkeypatch):
 
 
 def test_repeated_non_finite_losses_roll_back(settings, tmp_path, monkeypatch):
-    real, calls = loop.srresnet_step, []
+    real, calls = loop.generator_step, []
 
-    def poisoned(state, lr, hr, **shared):
+    def poisoned(state, lr, targets, **shared):
         calls.append(state.step)
         if 4 <= len(calls) <= 5:
             return StepReport({}, False)
-        return real(state, lr, hr, **shared)
+        return real(state, lr, targets, **shared)
 
-    monkeypatch.setattr(loop, "srresnet_step", poisoned)
+    monkeypatch.setattr(loop, "generator_step", poisoned)
     state = train(settings(steps=6, health={"max_bad_steps": 2}), output=tmp_path / "run")
     assert calls == [0, 1, 2, 3, 3, 3, 4, 5]  # the checkpoint of step 3 is the newest
     assert state.samples == 16
@@ -223,7 +223,7 @@ def test_repeated_non_finite_losses_roll_back(settings, tmp_path, monkeypatch):
 
 
 def test_a_run_that_stays_non_finite_ends(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "srresnet_step", lambda *_, **__: StepReport({}, False))
+    monkeypatch.setattr(loop, "generator_step", lambda *_, **__: StepReport({}, False))
     with pytest.raises(TrainingError, match=r"lower optimizer\.learning_rate"):
         train(settings(), output=tmp_path / "run")
 

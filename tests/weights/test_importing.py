@@ -52,7 +52,7 @@ def _write_keras(path: Path, network: SRResNet, *, first: int = 0, drop: str = "
         file.create_group("input_1")
         conv(file, "head")
         prelu(file, "head_act")
-        for i in range(network.num_blocks):
+        for i in range(network.hyperparameters()["num_blocks"]):
             for k in (1, 2):
                 conv(file, f"blocks.{i}.conv{k}")
                 norm(file, f"blocks.{i}.norm{k}")

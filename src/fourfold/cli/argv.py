@@ -23,6 +23,7 @@ def _assignment(word: str) -> bool:
 SEVERAL_VALUES: Final[Mapping[str, Mapping[str, Continues]]] = {
     "evaluate": dict.fromkeys(("-n", "--model", "--data", "-d", "--film"), _any_word),
     "train": {"--set": _assignment},
+    "distill": {"--data": _any_word, "-d": _any_word, "--set": _assignment},
 }
 """Per command: options that may be followed by several values, and what a value looks like."""
 

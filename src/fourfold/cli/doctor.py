@@ -19,7 +19,6 @@ _PACKAGES = (
     "torch",
     "av",
     "accelerate",
-    "lpips",
 )
 
 

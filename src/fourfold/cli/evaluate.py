@@ -59,8 +59,21 @@ def evaluate(
     tta: Annotated[bool, typer.Option("--tta", help="Average 8 flips and turns.")] = False,
     niqe: Annotated[bool, typer.Option("--niqe", help="Also NIQE, which needs no original.")] = False,
     lpips: Annotated[
-        str | None, typer.Option(metavar="alex|vgg", help="Also LPIPS with this net.")
+        str | None, typer.Option(
+            metavar="alex|vgg", help="Also LPIPS with this net; alex by itself where "
+            "FOURFOLD_METRICS names its weights."
+        )
     ] = None,
+    dists: Annotated[
+        bool | None, typer.Option("--dists/--no-dists", help="Also DISTS; by itself as LPIPS.")
+    ] = None,
+    degrade: Annotated[
+        str | None, typer.Option(
+            metavar="real|jpeg:Q|noise:S", help="Damage the small pictures first: a random past, "
+            "JPEG of quality Q, or noise of S grey levels."
+        )
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of --degrade; the same gives the same.")] = 0,
     backend: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[
@@ -76,6 +89,7 @@ def evaluate(
     """
     from fourfold.evaluation import build_rows, open_datasets, to_csv, to_json
     from fourfold.evaluation import evaluate as run_evaluation
+    from fourfold.evaluation.degradation import parse_degradation
 
     if not data and not film:
         raise UsageError(
@@ -83,7 +97,7 @@ def evaluate(
         )
     contestants = _contestants(
         model, scale, backend=backend, device=device, precision=precision, texture=texture,
-        tta=tta, consistency=not no_consistency, tile=tile, max_memory=max_memory,
+        tta=tta, consistency=False if no_consistency else None, tile=tile, max_memory=max_memory,
     )  # fmt: skip
     if film:
         _films(contestants, film, film_frames, as_json=json_)
@@ -97,13 +111,15 @@ def evaluate(
     for target in (report, csv):
         if target and target.is_dir():
             raise UsageError(f"{target}: want a file to write, got a folder")
-    metrics = _further_metrics(niqe=niqe, lpips_net=lpips)
+    metrics = _further_metrics(niqe=niqe, lpips=lpips, dists=dists)
+    damage = parse_degradation(degrade, seed=seed) if degrade is not None else None
     writer = _report_writer(report)
     with _progress(contestants, datasets) as advance:
         scored = run_evaluation(
-            contestants, datasets, metrics=metrics, on_scene=_both(writer and writer.add, advance)
-        )
-    rows = build_rows(scored, contestants, datasets)
+            contestants, datasets, metrics=metrics, degradation=damage,
+            on_scene=_both(writer and writer.add, advance),
+        )  # fmt: skip
+    rows = build_rows(scored, contestants, datasets, degradation=damage)
     if csv:
         _write_text(csv, to_csv(scored))
     if writer and report:
@@ -151,16 +167,28 @@ def _films(
         )
 
 
-def _further_metrics(*, niqe: bool, lpips_net: str | None) -> dict[str, Metric]:
+def _further_metrics(*, niqe: bool, lpips: str | None, dists: bool | None) -> dict[str, Metric]:
+    """What is asked for; LPIPS and DISTS unasked where their weights are named and torch is here."""
+    from fourfold.runtimes.backend import optional_module
+    from fourfold.weights.readers.perceptual import weights_are_named
+
+    unasked = lpips is None and dists is None and weights_are_named()
+    if unasked and optional_module("torch"):
+        lpips, dists = "alex", True
     metrics: dict[str, Metric] = {}
     if niqe:
         from fourfold.metrics.niqe import niqe as naturalness
 
         metrics["niqe"] = lambda sr, _: naturalness(sr)
-    if lpips_net is not None:
-        from fourfold.metrics.lpips import load_lpips
+    if lpips is not None:
+        from fourfold.metrics.perceptual import load_lpips
 
-        metrics[f"lpips_{lpips_net}"] = load_lpips(lpips_net)
+        # Papers state AlexNet's; the other net's figures must not pass for it.
+        metrics["lpips" if lpips == "alex" else f"lpips_{lpips}"] = load_lpips(lpips)
+    if dists:
+        from fourfold.metrics.perceptual import load_dists
+
+        metrics["dists"] = load_dists()
     return metrics
 
 

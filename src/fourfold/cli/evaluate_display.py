@@ -35,11 +35,13 @@ def print_table(rows: Sequence[dict[str, Any]], written: Sequence[Path]) -> None
     for dataset, scale in dict.fromkeys((row["dataset"], row["scale"]) for row in rows):
         own = [row for row in rows if (row["dataset"], row["scale"]) == (dataset, scale)]
         title = f"{dataset} x{scale}, {own[0]['images']} pictures"
+        if "degradation" in own[0]:
+            title += f", {own[0]['degradation']} with seed {own[0]['seed']}"
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
         table.add_column("model", no_wrap=True)
         for heading, _, _ in _COLUMNS:
             table.add_column(heading, justify="right", no_wrap=True)
-        further = [key for key in own[0] if key.startswith(("lpips", "niqe"))]
+        further = [key for key in own[0] if key.startswith(("lpips", "dists", "niqe"))]
         for key in further:
             table.add_column(key, justify="right")
         for row in own:

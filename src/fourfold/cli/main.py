@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 import typer
 
 from fourfold._version import __version__
-from fourfold.cli import bench, data, doctor, evaluate, models, train, upscale
+from fourfold.cli import bench, data, distill, doctor, evaluate, models, train, upscale
 from fourfold.cli.argv import expand_several_values
 from fourfold.cli.verbose import VERBOSE
 from fourfold.errors import FourfoldError
@@ -51,6 +51,7 @@ def _root(
 
 app.command(help=upscale.HELP)(upscale.upscale)
 app.command()(train.train)
+app.command()(distill.distill)
 app.command()(evaluate.evaluate)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

@@ -31,6 +31,8 @@ def show(
     as_json: bool = typer.Option(False, "--json", help="The same as one JSON object."),
 ) -> None:
     """Architecture, size, cost, licence, source and training of a model."""
+    from dataclasses import asdict
+
     from fourfold.weights.zoo import get_model
 
     loaded = get_model(model)
@@ -44,6 +46,7 @@ def show(
         "halo": loaded.graph.halo(loaded.tensors),
         "flops_per_output_pixel": round(flops / loaded.scale**2),
         "license": loaded.license,
+        "usage": asdict(loaded.usage),
         "source": loaded.source,
         "training": dict(loaded.training),
         "sha256": loaded.sha256,

@@ -28,21 +28,32 @@ def train(
     verbose: bool = VERBOSE,
 ) -> None:
     """Train a network, or go on with a run that was interrupted."""
-    from fourfold.training.recipes import load_config
+    run_training(config, changes, output=output, start=start, resume=resume)
 
+
+def run_training(
+    config: str, changes: list[str], *, output: Path | None, start: str | None, resume: bool
+) -> None:
+    """Read a config, train, and say how to use the result."""
     if resume and start:
         raise UsageError("--resume goes on from a run, --from begins a new one; want one of them")
+    want_torch()
+    from fourfold.training.display import RichDisplay
+    from fourfold.training.loop import train as run
+    from fourfold.training.recipes import load_config
+
     settings = load_config(config, changes=changes)
     if output is None:
         output = Path(config) if Path(config).is_dir() else Path("runs") / settings.name
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("training", "train") from error
-    from fourfold.training.display import RichDisplay
-    from fourfold.training.loop import train as run
-
     state = run(settings, output=output, start=start, resume=resume, display=RichDisplay())
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
     if first and state.step >= settings.steps:
         typer.echo(f"{output}: {state.step} steps; use it with: fourfold upscale -n {output} ...")
+
+
+def want_torch() -> None:
+    """Raise `MissingExtra` in one line where training cannot run."""
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("training", "train") from error

@@ -77,10 +77,10 @@ def upscale(
         help="Average 8 flips and turns: better, 8 times slower.",
         rich_help_panel=_QUALITY,
     ),
-    consistency: bool = typer.Option(
-        True,
+    consistency: bool | None = typer.Option(
+        None,
         "--consistency/--no-consistency",
-        help="Back-projection: no colour drift, the input comes back when made small.",
+        help="Back-projection: no colour drift, the input comes back. Else: as the model needs.",
         show_default=False,
         rich_help_panel=_QUALITY,
     ),

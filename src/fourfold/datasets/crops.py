@@ -8,11 +8,11 @@ generator seeded with (seed, n).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,7 @@ class CropStream:
     def sample(self, number: int) -> tuple[Pixels, Pixels]:
         """Low and high resolution of sample `number`, each a copy."""
         epoch, place = divmod(number, len(self.pairs))
-        picture = int(_permutation(self.seed, epoch, len(self.pairs))[place])
+        picture = int(shuffled(self.seed, epoch, len(self.pairs))[place])
         rng = np.random.default_rng((self.seed, 1, number))
         hr, lr = self.pairs.hr(picture), self.pairs.lr(picture)
         scale, settings = self.pairs.scale, self.settings
@@ -83,24 +83,36 @@ class CropStream:
         self, start: int, *, size: int, rank: int = 0, processes: int = 1, workers: int = 2
     ) -> Generator[Batch, None, None]:
         """Endless batches from sample `start` on, cut ahead in `workers` threads."""
-        ahead: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(workers, thread_name_prefix="crops") as pool:
-            try:
-                while True:
-                    while len(ahead) < 2 * workers:
-                        ahead.append(
-                            pool.submit(
-                                self.batch, start, size=size, rank=rank, processes=processes
-                            )
-                        )
-                        start += size
-                    yield ahead.popleft().result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+        return batches_ahead(
+            lambda first: self.batch(first, size=size, rank=rank, processes=processes),
+            start,
+            size=size,
+            workers=workers,
+        )
+
+
+B = TypeVar("B")
+
+
+def batches_ahead(
+    make: Callable[[int], B], start: int, *, size: int, workers: int
+) -> Generator[B, None, None]:
+    """`make(start)`, `make(start + size)` and so on for ever, made ahead in `workers` threads."""
+    ahead: deque[Future[B]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="crops") as pool:
+        try:
+            while True:
+                while len(ahead) < 2 * workers:
+                    ahead.append(pool.submit(make, start))
+                    start += size
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @lru_cache(maxsize=4)
-def _permutation(seed: int, epoch: int, length: int) -> npt.NDArray[np.int64]:
+def shuffled(seed: int, epoch: int, length: int) -> npt.NDArray[np.int64]:
+    """The order of `length` things in an epoch."""
     return np.random.default_rng((seed, 0, epoch)).permutation(length)
 
 
@@ -130,4 +142,4 @@ def _real_crop(
     return low[row : row + lr_size, column : column + lr_size]
 
 
-__all__ = ["Batch", "CropSettings", "CropStream"]
+__all__ = ["Batch", "CropSettings", "CropStream", "batches_ahead", "shuffled"]

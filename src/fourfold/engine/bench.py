@@ -15,9 +15,10 @@ from typing import Any, Final
 import numpy as np
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import MissingExtra
+from fourfold.errors import MissingExtra, ModelError
 from fourfold.runtimes.openvino import cpu_precisions
 from fourfold.weights.format import Model
+from fourfold.weights.inference_form import trained_flops
 from fourfold.weights.zoo import get_model
 
 REFERENCE: Final = "torch eager fp32, as trained"
@@ -66,7 +67,7 @@ def measure(model: str | Path = "srgan-x4", *, size: int = 256, rounds: int = 5)
             started = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - started)
-    flops = _trained_flops(loaded) * size * size
+    flops = trained_flops(loaded.architecture, loaded.graph, loaded.tensors) * size**2
     out_pixels = (size * loaded.scale) ** 2
     rates = []
     for name, times in seconds.items():
@@ -109,18 +110,17 @@ def _ways(model: Model, picture: np.ndarray) -> dict[str, Callable[[], Any]]:
 
 
 def _torch_reference(model: Model, picture: np.ndarray) -> Callable[[], Any] | None:
-    """The network as a trainer writes it: eager, fp32, NCHW, 9x9 tail, PReLU after the shuffle."""
-    if model.architecture != "srresnet":
-        return None
+    """The network as a trainer writes it: eager, fp32, NCHW; None where it cannot be trained."""
     try:
         import torch
     except ImportError:
         return None
-    from fourfold.networks.srresnet import SRResNet
+    from fourfold.networks.catalog import restore_network
 
-    network = SRResNet.from_inference_tensors(
-        model.tensors, scale=model.scale, **model.hyperparameters
-    ).eval()
+    try:
+        network = restore_network(model).eval()
+    except ModelError:
+        return None
     lr_nchw = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
 
     def run() -> Any:
@@ -128,17 +128,6 @@ def _torch_reference(model: Model, picture: np.ndarray) -> Callable[[], Any] | N
             return network(lr_nchw)
 
     return run
-
-
-def _trained_flops(model: Model) -> int:
-    """FLOPs per LR pixel of the network as trained (9x9 tail), convolutions only."""
-    flops = model.graph.flops(model.tensors)
-    if model.architecture != "srresnet":
-        return flops
-    width = model.hyperparameters["width"]
-    before = model.scale // 2
-    rewritten = 2 * model.tensors["tail.weight"].size * before**2
-    return flops - rewritten + 2 * 9 * 9 * width * 3 * model.scale**2
 
 
 def _matmul_ceiling(rounds: int, side: int = 2048) -> dict[str, float]:

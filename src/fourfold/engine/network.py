@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from fourfold.errors import UsageError
 from fourfold.runtimes.backend import Program
 from fourfold.runtimes.foreign_onnx import read_foreign_onnx
 from fourfold.weights.format import Model, blend_models, load_model
-from fourfold.weights.graph import Graph
+from fourfold.weights.graph import Graph, Tensors
+from fourfold.weights.usage import USUAL, Usage
 from fourfold.weights.zoo import BUNDLED, TEXTURE_ENDS, get_model, resolve_model_path
+
+LARGEST_HALO: Final = 96
+"""Context a tile gets at most, in LR pixels. Very deep networks reach further on paper (Real-ESRGAN
+x4plus: 349), but nothing that shows depends on it (docs/decisions/0072)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,8 @@ class Network:
     parts: tuple[Stage, ...]
     flops_per_pixel: int
     """Floating-point operations per LR pixel; 0 when unknown."""
+    usage: Usage = USUAL
+    """How its file says it is meant to be used."""
 
     @property
     def halo(self) -> int:
@@ -69,21 +77,32 @@ def load_network(model: str | Path | Model, *, texture: float | None = None) -> 
     path = resolve_model_path(model)
     if path.suffix.lower() == ".onnx":
         return _foreign_network(path)
+    if path.suffix.lower() == ".param":
+        from fourfold.weights.readers.ncnn import read_ncnn
+
+        found = read_ncnn(path)
+        return network_of_graph(found.graph, found.tensors, name=path.stem, sha256=found.sha256)
     return network_of(load_model(path))
 
 
 def network_of(model: Model) -> Network:
     """The programs of a model of ours."""
-    graph, tensors = model.graph, model.tensors
+    network = network_of_graph(model.graph, model.tensors, name=model.name, sha256=model.sha256)
+    return replace(network, usage=model.usage)
+
+
+def network_of_graph(graph: Graph, tensors: Tensors, *, name: str, sha256: str) -> Network:
+    """The programs of any graph with its tensors."""
 
     def stage(part: Graph) -> Stage:
         own = {name: tensors[name] for name in part.tensor_names()}
-        return Stage(Program(part, own), part.inputs, part.outputs, part.scale, part.halo(own))
+        halo = min(part.halo(own), LARGEST_HALO)
+        return Stage(Program(part, own), part.inputs, part.outputs, part.scale, halo)
 
     return Network(
-        name=model.name,
-        scale=model.scale,
-        sha256=model.sha256,
+        name=name,
+        scale=graph.scale,
+        sha256=sha256,
         whole=stage(graph),
         parts=tuple(stage(part) for part in graph.split()),
         flops_per_pixel=graph.flops(tensors),

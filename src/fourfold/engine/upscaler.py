@@ -27,6 +27,7 @@ from fourfold.imaging.turns import TURNS
 from fourfold.runtimes.backend import Backend, Tensor4
 from fourfold.runtimes.select import Choice, choose, open_backend
 from fourfold.weights.format import Model
+from fourfold.weights.usage import BORDER
 from fourfold.weights.zoo import DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
@@ -40,10 +41,6 @@ WHOLE_SIDE: Final = 256
 UPSAMPLER_SIDE: Final = 128
 """Side of the windows of the upsampler, whose tensors are 16 times as large as the trunk's."""
 
-BORDER: Final = 5
-"""LR pixels mirrored beyond the edge of the picture, where the consistency step is on: a network
-that pads with zeros paints marks at the edges of dark pictures (docs/decisions/0004)."""
-
 _SMALLEST_TILE: Final = 16
 
 
@@ -51,8 +48,8 @@ class Upscaler:
     """Enlarges pictures with one network on one device. Thread-safe and reusable.
 
     Args:
-        model: a bundled name (`srgan-x4`, `srresnet-x4`), a `.safetensors` or `.onnx` file, a
-            training run folder, or a loaded `Model`.
+        model: a bundled name (`srgan-x4`, `srresnet-x4`), a `.safetensors`, `.onnx` or ncnn
+            `.param` file, a training run folder, or a loaded `Model`.
         backend: `auto`, `openvino`, `onnxruntime` or `torch`.
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
@@ -61,7 +58,8 @@ class Upscaler:
         texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; bundled models only.
         tta: average the 8 flips and quarter turns; 8 times the work.
         consistency: one back-projection step, so that the result downscaled equals the input, and
-            mirrored borders. Without it: the network and nothing else, as scores are published.
+            mirrored borders. False: the network and nothing else, as scores are published. None:
+            what the model's file says it needs.
         max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it.
 
     Raises `UsageError`, `ModelNotFound`, `ModelError` or `MissingExtra`.
@@ -77,7 +75,7 @@ class Upscaler:
         tile: int | str = "auto",
         texture: float | None = None,
         tta: bool = False,
-        consistency: bool = True,
+        consistency: bool | None = None,
         max_memory: str | int = "1GB",
     ) -> None:
         self.network: Network = load_network(model, texture=texture)
@@ -88,7 +86,10 @@ class Upscaler:
             torch_ok=self.network.whole.program.graph is not None,
         )
         self.scale = self.network.scale
-        self.tta, self.consistency = tta, consistency
+        usage = self.network.usage
+        self.tta = tta
+        self.consistency = usage.consistency if consistency is None else consistency
+        self._border = usage.shave if consistency is None else BORDER * self.consistency
         self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
         self._opened: dict[tuple[int, str], Backend] = {}
         self._lock = threading.Lock()
@@ -135,7 +136,7 @@ class Upscaler:
         halo = self.network.halo
         halo += CONSISTENCY_HALO if self.consistency else 0
         halo += 1 if transparent else 0  # the plateaus of alpha look one pixel around
-        border = min(BORDER, halo) if self.consistency else 0
+        border = min(self._border, halo)
         # From here on boxes count from the corner of the picture with its mirrored border.
         framed = Box(0, height + 2 * border, 0, width + 2 * border)
         picture = Box(border, border + height, border, border + width)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fourfold.errors import DataError
 from fourfold.evaluation.contestants import Contestant
 from fourfold.evaluation.datasets import Dataset, Pair, load_pair
+from fourfold.evaluation.degradation import Degradation
 from fourfold.metrics.drift import consistency_psnr
 from fourfold.metrics.protocol import Scores, score_pair
 
@@ -58,12 +59,13 @@ def evaluate(
     datasets: Sequence[Dataset],
     *,
     metrics: Mapping[str, Metric] | None = None,
+    degradation: Degradation | None = None,
     on_scene: Callable[[Scene], None] | None = None,
 ) -> list[PictureScore]:
     """Score each contestant on each dataset of its scale, in that order of pictures.
 
-    Pictures are held one at a time. `on_scene` sees each with all results. Raises `DataError`
-    when a contestant has no dataset of its scale.
+    Pictures are held one at a time; `degradation` damages their inputs first.
+    `on_scene` sees each with all results. Raises `DataError` when a contestant has no dataset of its scale.
     """
     for contestant in contestants:
         if all(dataset.scale != contestant.scale for dataset in datasets):
@@ -74,7 +76,7 @@ def evaluate(
     for contestant in contestants:  # compile before the clock runs
         contestant.upscale(np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), np.uint8))
     scored: list[PictureScore] = []
-    for scene in _scenes(contestants, datasets, metrics or {}):
+    for scene in _scenes(contestants, datasets, metrics or {}, degradation):
         scored.extend(scene.scores.values())
         if on_scene:
             on_scene(scene)
@@ -82,12 +84,15 @@ def evaluate(
 
 
 def _scenes(
-    contestants: Sequence[Contestant], datasets: Sequence[Dataset], metrics: Mapping[str, Metric]
+    contestants: Sequence[Contestant],
+    datasets: Sequence[Dataset],
+    metrics: Mapping[str, Metric],
+    degradation: Degradation | None,
 ) -> Iterator[Scene]:
     for dataset in datasets:
         fitting = [c for c in contestants if c.scale == dataset.scale]
         for pair in dataset.pairs:
-            yield _scene(fitting, dataset, pair, metrics)
+            yield _scene(fitting, dataset, pair, metrics, degradation)
 
 
 def _scene(
@@ -95,8 +100,11 @@ def _scene(
     dataset: Dataset,
     pair: Pair,
     metrics: Mapping[str, Metric],
+    degradation: Degradation | None,
 ) -> Scene:
     lr, hr = load_pair(pair, scale=dataset.scale)
+    if degradation:
+        lr = degradation(lr, hr, picture=pair.name)
     results: dict[str, Rgb8] = {}
     scores: dict[str, PictureScore] = {}
     for contestant in contestants:

@@ -15,12 +15,17 @@ class Published(NamedTuple):
     ssim_y: float | None = None
     psnr_rgb: float | None = None
     ssim_rgb: float | None = None
+    lpips: float | None = None
+    dists: float | None = None
+    lr_psnr: float | None = None
 
 
 _PAPER: Final = "Ledig et al., CVPR 2017"
 _LORNATANG: Final = "Lornatang/SRGAN-PyTorch README"
 _BASICSR: Final = "BasicSR model zoo"
 _MMAGIC: Final = "mmagic model zoo"
+_SPSR: Final = "SPSR README (LPIPS with AlexNet)"
+_SROOE: Final = "Park et al., CVPR 2023 (SROOE), table 2"
 
 PUBLISHED: Final = (
     Published("bicubic (paper)", "Set5", _PAPER, 28.43),
@@ -50,6 +55,25 @@ PUBLISHED: Final = (
     Published("SRGAN (mmagic)", "Set5", _MMAGIC, None, None, 27.9499, 0.7846),
     Published("SRGAN (mmagic)", "Set14", _MMAGIC, None, None, 24.7383, 0.6491),
     Published("SRGAN (mmagic)", "DIV2K_valid", _MMAGIC, None, None, 26.5697, 0.7365),
+    Published("SRGAN (SPSR)", "Set5", _SPSR, 29.17, lpips=0.0882),
+    Published("SRGAN (SPSR)", "Set14", _SPSR, 26.17, lpips=0.1663),
+    Published("SRGAN (SPSR)", "B100", _SPSR, 25.46, lpips=0.1980),
+    Published("SRGAN (SPSR)", "Urban100", _SPSR, 24.40, lpips=0.1551),
+    Published("ESRGAN (SPSR)", "Set5", _SPSR, 30.45, lpips=0.0748),
+    Published("ESRGAN (SPSR)", "Set14", _SPSR, 26.28, lpips=0.1329),
+    Published("ESRGAN (SPSR)", "B100", _SPSR, 25.32, lpips=0.1614),
+    Published("ESRGAN (SPSR)", "Urban100", _SPSR, 24.36, lpips=0.1229),
+    Published("SPSR", "Set5", _SPSR, 30.40, lpips=0.0644),
+    Published("SPSR", "Set14", _SPSR, 26.64, lpips=0.1318),
+    Published("SPSR", "B100", _SPSR, 25.51, lpips=0.1611),
+    Published("SPSR", "Urban100", _SPSR, 24.80, lpips=0.1184),
+    Published(
+        "SRGAN (SROOE)", "DIV2K_valid", _SROOE, None, None, 26.63, None, 0.1263, 0.0613, 40.9
+    ),
+    Published(
+        "ESRGAN (SROOE)", "DIV2K_valid", _SROOE, None, None, 26.64, None, 0.1154, 0.0530, 42.6
+    ),
+    Published("SROOE", "DIV2K_valid", _SROOE, None, None, 27.57, None, 0.0971, 0.0492, 50.4),
 )
 
 _SETS: Final = {
@@ -58,6 +82,7 @@ _SETS: Final = {
     "b100": ("B100", 100),
     "bsd100": ("B100", 100),
     "bsds100": ("B100", 100),
+    "urban100": ("Urban100", 100),
     "div2k": ("DIV2K_valid", 100),
     "div2k_valid": ("DIV2K_valid", 100),
     "div2k_valid_hr": ("DIV2K_valid", 100),
@@ -81,7 +106,10 @@ def published_rows(dataset: str, *, images: int, scale: int) -> list[dict[str, A
             "psnr_rgb": row.psnr_rgb,
             "ssim_rgb": row.ssim_rgb,
             "drift": None,
-            "consistency_psnr": None,
+            "consistency_psnr": row.lr_psnr,
+            "lr_psnr": row.lr_psnr,
+            "lpips": row.lpips,
+            "dists": row.dists,
             "seconds": None,
             "megapixels_per_second": None,
             "scale": scale,

@@ -13,6 +13,7 @@ import numpy as np
 
 from fourfold.evaluation.contestants import Contestant
 from fourfold.evaluation.datasets import Dataset
+from fourfold.evaluation.degradation import Degradation
 from fourfold.evaluation.evaluate import PictureScore
 from fourfold.evaluation.published import published_rows
 from fourfold.metrics.protocol import PROTOCOL, Scores, mean_scores
@@ -37,8 +38,14 @@ def build_rows(
     scored: Sequence[PictureScore],
     contestants: Sequence[Contestant],
     datasets: Sequence[Dataset],
+    *,
+    degradation: Degradation | None = None,
 ) -> list[Row]:
-    """One row for each dataset and contestant that met, then the published rows of the dataset."""
+    """One row for each dataset and contestant that met, then the published rows of the dataset.
+
+    No published row is of degraded pictures, so `degradation` leaves them out.
+    """
+    damage = {"degradation": degradation.name, "seed": degradation.seed} if degradation else {}
     rows: list[Row] = []
     for dataset in datasets:
         sha256 = dataset.sha256()
@@ -46,8 +53,9 @@ def build_rows(
             if contestant.scale == dataset.scale:
                 key = (dataset.name, contestant.name, dataset.scale)
                 own = [s for s in scored if (s.dataset, s.model, s.scale) == key]
-                rows.append(_row(own, contestant) | {"data_sha256": sha256})
-        rows += published_rows(dataset.name, images=len(dataset.pairs), scale=dataset.scale)
+                rows.append(_row(own, contestant) | {"data_sha256": sha256} | damage)
+        if degradation is None:
+            rows += published_rows(dataset.name, images=len(dataset.pairs), scale=dataset.scale)
     return rows
 
 
@@ -66,6 +74,7 @@ def _row(scored: Sequence[PictureScore], contestant: Contestant) -> Row:
         "ssim_rgb": _number(mean.ssim_rgb, "ssim"),
         "drift": _number(mean.drift, "drift"),
         "consistency_psnr": _mean([s.consistency_psnr for s in scored]),
+        "lr_psnr": _mean([s.consistency_psnr for s in scored]),  # the field's name for the same
         "seconds": round(seconds, 3),
         "megapixels_per_second": round(sum(s.megapixels for s in scored) / max(seconds, 1e-9), 3),
         **{name: _mean([s.further[name] for s in scored]) for name in scored[0].further},

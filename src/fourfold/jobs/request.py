@@ -102,7 +102,8 @@ class Request(BaseModel):
     texture: float | None = None
     """0 faithful to 1 most detail."""
     tta: bool = False
-    consistency: bool = True
+    consistency: bool | None = None
+    """The back-projection step; None: as the model needs it."""
     max_memory: str | int = "1GB"
     """At least 300MB."""
 
@@ -236,7 +237,7 @@ class EngineOptions(TypedDict, total=False):
     tile: int | str
     texture: float | None
     tta: bool
-    consistency: bool
+    consistency: bool | None
     max_memory: str | int
 
 

@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from pathlib import Path
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fourfold.errors import ModelError
+from fourfold.networks.generator import Generator
 from fourfold.networks.rewritten import PRelu, prelu_before_shuffle, tail_before_shuffle
+from fourfold.networks.settings import NetworkSettings, Positive
 from fourfold.weights.inference_form import (
     SCALES,
     fold_srresnet,
     num_doublings,
     unfold_srresnet,
 )
+from fourfold.weights.readers.keras import srresnet_from_keras
 
 # Keras BatchNormalization defaults to epsilon=1e-3 (torch: 1e-5); the published .h5 generators
 # were trained with it. Keras momentum m is torch momentum 1 - m.
 BATCH_NORM_EPSILON: Final = 1e-3
 BLOCK_MOMENTUM: Final = 0.2  # Keras 0.8 inside the residual blocks
 TRUNK_MOMENTUM: Final = 0.01  # Keras 0.99 after the trunk
+
+
+class SRResNetSettings(NetworkSettings):
+    """The generator of SRGAN."""
+
+    architecture: Literal["srresnet"] = "srresnet"
+    """Family of the network."""
+    scale: Literal[2, 4, 8] = 4
+    """How many times larger the result is."""
+    num_blocks: Positive = 16
+    """Residual blocks; 16 in the paper."""
+    width: Positive = 64
+    """Channels of the trunk; 64 in the paper."""
+    norm: Literal["batch", "none"] = "batch"
+    """`batch` as published; `none` trains without BatchNorm, and is what a run started from a
+    model file gets, whatever stands here (its BatchNorm is folded into the convolutions)."""
+
+    from_weights = frozenset({"norm"})
 
 
 class ResidualBlock(nn.Module):
@@ -42,7 +64,7 @@ class ResidualBlock(nn.Module):
         return x + self.norm2(self.conv2(y))
 
 
-class SRResNet(nn.Module):
+class SRResNet(Generator):
     """RGB in [0, 1], `(N, 3, H, W)`, to RGB in [0, 1], `(N, 3, H * scale, W * scale)`.
 
     Args:
@@ -68,7 +90,9 @@ class SRResNet(nn.Module):
             raise ModelError(
                 f"SRResNet: want num_blocks and width of at least 1, got {num_blocks} and {width}"
             )
-        self.scale, self.num_blocks, self.width = scale, num_blocks, width
+        self.settings = SRResNetSettings.model_validate(
+            {"scale": scale, "num_blocks": num_blocks, "width": width, "norm": norm}
+        )
         with_norm = norm == "batch"
         self.head = nn.Conv2d(3, width, 9, padding=4)
         self.head_act = PRelu(width)
@@ -103,24 +127,37 @@ class SRResNet(nn.Module):
         return (torch.tanh(y) + 1) / 2
 
     def hyperparameters(self) -> dict[str, int]:
-        """What a model file stores beside the scale."""
-        return {"num_blocks": self.num_blocks, "width": self.width}
+        """See `Generator`."""
+        return self.settings.model_dump(include={"num_blocks", "width"})
 
     def inference_tensors(self) -> dict[str, np.ndarray]:
         """The weights in inference form (see `weights.inference_form`)."""
         state = {k: v.detach().float().cpu().numpy() for k, v in self.state_dict().items()}
         return fold_srresnet(
-            state, scale=self.scale, num_blocks=self.num_blocks, epsilon=BATCH_NORM_EPSILON
+            state,
+            scale=self.scale,
+            num_blocks=self.hyperparameters()["num_blocks"],
+            epsilon=BATCH_NORM_EPSILON,
         )
 
     @classmethod
     def from_inference_tensors(
-        cls, tensors: Mapping[str, np.ndarray], *, scale: int, num_blocks: int, width: int
-    ) -> SRResNet:
+        cls, tensors: Mapping[str, np.ndarray], *, scale: int, **hyperparameters: Any
+    ) -> Self:
         """A network without BatchNorm that computes the same as the inference form."""
-        network = cls(scale=scale, num_blocks=num_blocks, width=width, norm="none")
-        unfolded = unfold_srresnet(tensors, scale=scale, num_blocks=num_blocks)
+        network = cls(scale=scale, norm="none", **hyperparameters)
+        unfolded = unfold_srresnet(tensors, scale=scale, num_blocks=hyperparameters["num_blocks"])
         network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in unfolded.items()})
+        return network
+
+    @classmethod
+    def from_keras(cls, path: Path) -> Self:
+        """The generator in a Keras `.h5` file, with its BatchNorm; `ModelError` for another one."""
+        tensors, shape = srresnet_from_keras(path)
+        network = cls(scale=shape["scale"], num_blocks=shape["num_blocks"], width=shape["width"])
+        state = {key: torch.from_numpy(value.copy()) for key, value in tensors.items()}
+        counters = {k: v for k, v in network.state_dict().items() if k.endswith("_tracked")}
+        network.load_state_dict(state | counters)
         return network
 
 

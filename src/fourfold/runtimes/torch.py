@@ -8,8 +8,21 @@ import numpy as np
 
 from fourfold.errors import MissingExtra, UsageError
 from fourfold.runtimes.backend import Program, Tensor4, optional_module, runtime_error
-from fourfold.weights.graph import Add, Affine, Bilinear, Conv, Graph, Node, PRelu, Shuffle, Tanh
+from fourfold.weights.graph import (
+    Add,
+    Affine,
+    Concat,
+    Conv,
+    Graph,
+    LeakyRelu,
+    Node,
+    PRelu,
+    Resize,
+    Shuffle,
+    Tanh,
+)
 
+_MODES: Final = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}
 _DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -81,6 +94,7 @@ def run_graph(graph: Graph, tensors: dict[str, Any], inputs: list[Any]) -> list[
 
 
 def _apply(node: Node, tensors: dict[str, Any], inputs: list[Any]) -> Any:
+    import torch
     import torch.nn.functional as F
     from torch import Tensor
 
@@ -94,8 +108,13 @@ def _apply(node: Node, tensors: dict[str, Any], inputs: list[Any]) -> Any:
         case PRelu(name=name):
             slope = tensors[f"{name}.slope"]
             return F.prelu(x.to(slope.dtype), slope)
-        case Add():
-            return x + inputs[1]
+        case LeakyRelu(slope=leak):
+            return F.leaky_relu(x, leak)
+        case Add(gains=gains):
+            terms = [v * g for v, g in zip(inputs, gains, strict=True)] if gains else inputs
+            return sum(terms[1:], terms[0])
+        case Concat():
+            return torch.cat(inputs, dim=1)
         case Shuffle(factor=factor):
             return F.pixel_shuffle(x, factor)
         case Tanh():
@@ -103,8 +122,10 @@ def _apply(node: Node, tensors: dict[str, Any], inputs: list[Any]) -> Any:
             return x.float().tanh()
         case Affine(scale=scale, offset=offset):
             return x * scale + offset
-        case Bilinear(factor=factor):
-            return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+        case Resize(mode=mode, factor=factor):
+            kind = _MODES[mode]
+            corners = None if mode == "nearest" else False
+            return F.interpolate(x, scale_factor=float(factor), mode=kind, align_corners=corners)
     raise AssertionError(f"no torch form of {type(node).__name__}")
 
 

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fourfold.datasets import CropSettings, CropStream, Source, find_sources, open_pairs
 from fourfold.errors import ConfigError
-from fourfold.losses import PIXEL_LOSSES, ContentLoss
+from fourfold.losses import PIXEL_LOSSES, ContentLoss, HighFrequencyLoss
+from fourfold.losses.lpips import LpipsLoss
+from fourfold.losses.settings import (
+    AdversarialTerm,
+    ContentTerm,
+    HighFrequencyTerm,
+    LpipsTerm,
+    PixelTerm,
+    Term,
+    term_names,
+)
+from fourfold.networks.catalog import FOREIGN_STARTS, make_network, restore_network
 from fourfold.networks.discriminator import Discriminator, discriminator_from_keras
-from fourfold.networks.srresnet import SRResNet
+from fourfold.networks.generator import Generator
+from fourfold.networks.patch_discriminator import PatchDiscriminator
 from fourfold.networks.vgg import VggFeatures, read_vgg_weights
 from fourfold.training.ema import Ema
+from fourfold.training.lessons import LessonStream
 from fourfold.training.state import TrainState
-from fourfold.training.steps import Objective
+from fourfold.training.steps import Objective, WeightedTerm
+from fourfold.training.teacher import open_lessons, open_teacher
 from fourfold.training.vgg_files import vgg_file
-from fourfold.weights.readers.keras import srresnet_from_keras
 from fourfold.weights.zoo import get_model
 
 if TYPE_CHECKING:
@@ -33,69 +47,61 @@ class Start:
     """A generator to go on from."""
 
     source: str
-    generator: SRResNet
-    norm: str
+    generator: Generator
 
 
 def load_start(name: str) -> Start:
-    """A generator by bundled name, model file, run folder or Keras `.h5`.
+    """A generator by bundled name, model file, run folder or a file of another project.
 
-    A model file has its BatchNorm folded into the convolutions, an `.h5` keeps it.
+    A model file has its BatchNorm folded into the convolutions, a Keras `.h5` keeps it.
 
     Raises `ModelNotFound` or `ModelError`; weights that are not finite are refused.
     """
-    if Path(name).suffix == ".h5":
-        tensors, shape = srresnet_from_keras(Path(name))
-        generator = SRResNet(
-            scale=shape["scale"], num_blocks=shape["num_blocks"], width=shape["width"]
-        )
-        state = {key: torch.from_numpy(value.copy()) for key, value in tensors.items()}
-        counters = {k: v for k, v in generator.state_dict().items() if k.endswith("_tracked")}
-        generator.load_state_dict(state | counters)
-        return Start(name, generator, "batch")
+    reader = FOREIGN_STARTS.get(Path(name).suffix)
+    if reader is not None:
+        return Start(name, reader(Path(name)))
     model = get_model(name)
-    if model.architecture != "srresnet":
-        raise ConfigError(f"--from {name}: want an srresnet, got {model.architecture}")
-    generator = SRResNet.from_inference_tensors(
-        model.tensors, scale=model.scale, **model.hyperparameters
-    )
-    return Start(f"{model.name} ({model.sha256[:12]})", generator, "none")
+    return Start(f"{model.name} ({model.sha256[:12]})", restore_network(model))
 
 
 def fit_to_start(config: TrainConfig, start: Start) -> TrainConfig:
-    """The config with the start's BatchNorm; `ConfigError` when scale, depth or width differ."""
-    wanted = config.model
-    for key in ("scale", "num_blocks", "width"):
-        got = getattr(start.generator, key)
-        if getattr(wanted, key) != got:
+    """The config with what follows the weights (BatchNorm); `ConfigError` when the shape differs."""
+    wanted, got = config.model, start.generator.settings
+    if wanted.architecture != got.architecture:
+        raise ConfigError(
+            f"model.architecture={wanted.architecture}: the weights of --from are a "
+            f"{got.architecture}; want a config for that or other weights"
+        )
+    for key, value in got.arguments().items():
+        if key not in got.from_weights and getattr(wanted, key) != value:
             raise ConfigError(
-                f"model.{key}={getattr(wanted, key)}: the weights of --from have {got}; "
-                f"--set model.{key}={got} or other weights"
+                f"model.{key}={getattr(wanted, key)}: the weights of --from have {value}; "
+                f"--set model.{key}={value} or other weights"
             )
-    return config.model_copy(update={"model": wanted.model_copy(update={"norm": start.norm})})
+    return config.model_copy(update={"model": got})
 
 
 def make_state(config: TrainConfig, start: Start | None, accelerator: Accelerator) -> TrainState:
     """Networks and optimisers at step 0, on the device; random weights follow from the seed."""
     torch.manual_seed(config.seed)
-    shape = config.model
-    generator = SRResNet(
-        scale=shape.scale, num_blocks=shape.num_blocks, width=shape.width, norm=shape.norm
-    )
+    generator = make_network(config.model)
     if start is not None:
         generator.load_state_dict(start.generator.state_dict())
-    generator = _place(generator, accelerator)
+    layout = {"channels_last": config.channels_last}
+    generator = _place(generator, accelerator, **layout)
     optimizer_g = _make_optimizer(generator, config)
     state = TrainState(generator, optimizer_g, scaler=accelerator.scaler)
     if config.ema_decay:
         state.ema = Ema(generator, decay=config.ema_decay)
     if config.adversarial:
-        state.discriminator = _place(_make_discriminator(config), accelerator)
+        state.discriminator = _place(_make_discriminator(config), accelerator, **layout)
         state.optimizer_d = _make_optimizer(state.discriminator, config)
     return state
 
 
-def _make_discriminator(config: TrainConfig) -> Discriminator:
+def _make_discriminator(config: TrainConfig) -> nn.Module:
+    if config.gan.discriminator == "patch":
+        return PatchDiscriminator(width=config.gan.discriminator_width)
     if not config.gan.discriminator_weights:
         return Discriminator(crop=config.data.crop, width=config.gan.discriminator_width)
     discriminator = discriminator_from_keras(Path(config.gan.discriminator_weights))
@@ -107,8 +113,9 @@ def _make_discriminator(config: TrainConfig) -> Discriminator:
     return discriminator
 
 
-def _place(network: Any, accelerator: Accelerator) -> Any:
-    return network.to(accelerator.device).to(memory_format=torch.channels_last)
+def _place(network: Any, accelerator: Accelerator, *, channels_last: bool = True) -> Any:
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return network.to(accelerator.device).to(memory_format=layout)
 
 
 def _make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Adam:
@@ -123,68 +130,88 @@ def _make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Adam
 
 
 def make_objective(config: TrainConfig, accelerator: Accelerator) -> Objective:
-    """The generator's loss; reads or downloads VGG weights if it needs them."""
-    losses = config.losses
-    content = None
-    if losses.content_weight:
-        content = _place(_make_content_loss(config), accelerator)
-    return Objective(
-        pixel=PIXEL_LOSSES[losses.pixel],
-        pixel_weight=losses.pixel_weight,
-        content=content,
-        content_weight=losses.content_weight,
-        adversarial_weight=losses.adversarial_weight,
-    )
+    """The generator's loss; reads or downloads the weights of networks that take part."""
+    terms = [
+        WeightedTerm(name, term.weight, term.target, _make_loss(term, config.seed, accelerator))
+        for name, term in zip(term_names(config.terms), config.terms, strict=True)
+    ]
+    return Objective(tuple(terms), consistency=config.consistency)
 
 
-def _make_content_loss(config: TrainConfig) -> ContentLoss:
-    losses = config.losses
+def _make_loss(
+    term: Term, seed: int, accelerator: Accelerator
+) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """The function behind a term; None for the discriminator's opinion."""
+    match term:
+        case PixelTerm(distance=distance):
+            return PIXEL_LOSSES[distance]
+        case HighFrequencyTerm(distance=distance):
+            return HighFrequencyLoss(PIXEL_LOSSES[distance])
+        case ContentTerm():
+            return _place(_make_content_loss(term, seed), accelerator)
+        case LpipsTerm(net=net):
+            return _place(LpipsLoss(net), accelerator)
+        case AdversarialTerm():
+            return None
+    raise AssertionError(f"no loss of the kind {term.kind}")
+
+
+def _make_content_loss(term: ContentTerm, seed: int) -> ContentLoss:
     tensors, preprocessing = None, None
-    if losses.content_weights != "random":
-        path = vgg_file(losses.content_network, losses.content_weights)
-        tensors, preprocessing = read_vgg_weights(path, network=losses.content_network)
-    if losses.content_preprocessing != "auto":
-        preprocessing = losses.content_preprocessing
+    if term.weights != "random":
+        path = vgg_file(term.network, term.weights)
+        tensors, preprocessing = read_vgg_weights(path, network=term.network)
+    if term.preprocessing != "auto":
+        preprocessing = term.preprocessing
     elif tensors is not None and preprocessing is None:
         raise ConfigError(
-            f"{losses.content_weights}: does not say what input it wants; "
-            "--set losses.content_preprocessing=caffe (Keras, Oxford) or torchvision"
+            f"{term.weights}: does not say what input it wants; "
+            "--set losses.content.preprocessing=caffe (Keras, Oxford) or torchvision"
         )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)  # `random` weights are the same after a resume
+        torch.manual_seed(seed)  # `random` weights are the same after a resume
         features = VggFeatures(
-            network=losses.content_network,
-            layer=losses.content,
-            after_relu=losses.content_relu == "after",
+            network=term.network,
+            layer=term.layer,
+            after_relu=term.relu == "after",
             preprocessing=preprocessing or "caffe",
         )
     if tensors is not None:
-        features.load(tensors, source=losses.content_weights)
-    return ContentLoss(
-        features, distance=losses.content_distance, feature_scale=losses.content_scale
-    )
+        features.load(tensors, source=term.weights)
+    return ContentLoss(features, distance=term.distance, feature_scale=term.scale)
 
 
-def open_crops(config: TrainConfig, accelerator: Accelerator) -> CropStream:
-    """The training crops; pictures are decoded by the first process, the others wait."""
-    data, scale = config.data, config.model.scale
+def open_crops(
+    config: TrainConfig, accelerator: Accelerator, *, progress: Callable[[int, int], None]
+) -> CropStream | LessonStream:
+    """The training crops; pictures are decoded by the first process, the others wait.
+
+    With a teacher: its lessons, made by the first process as far as they are missing, with
+    `progress(done, all)`.
+    """
+    data, scale, lesson = config.data, config.model.scale, config.teacher
     sources: list[Source] = []
     for folder in data.train:
-        made = data.degradation == "real"
+        made = data.degradation in ("real", "mixed")
         sources += find_sources(Path(folder), scale=scale, role="train", made_lr=made)
+    teacher = open_teacher(config) if lesson.model else None
+    side = (lesson.side + 2 * lesson.margin) * scale if teacher else data.crop
     with accelerator.main_process_first():
         pairs = open_pairs(
-            sources, scale=scale, min_side=data.crop, cache=Path(data.cache) if data.cache else None
+            sources, scale=scale, min_side=side, cache=Path(data.cache) if data.cache else None
         )
     settings = CropSettings(
         size=data.crop,
-        degradation=data.degradation,
+        degradation="bicubic" if data.degradation == "mixed" else data.degradation,
         jpeg_probability=data.jpeg_probability,
         jpeg_quality=data.jpeg_quality,
         flips=data.flips,
         turns=data.turns,
     )
-    return CropStream(pairs, settings, config.seed)
+    if teacher is None:
+        return CropStream(pairs, settings, config.seed)
+    with accelerator.main_process_first():
+        return open_lessons(config, teacher, pairs, settings, progress)
 
 
 __all__ = [

@@ -3,44 +3,40 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from fourfold.errors import ConfigError
+from fourfold.losses.settings import (
+    OLD_KEYS,
+    TERMS,
+    AdversarialTerm,
+    ContentTerm,
+    LossTerm,
+    PixelTerm,
+    Term,
+    old_key,
+    terms_of_table,
+)
+from fourfold.networks.catalog import CATALOG, DEFAULT_MODEL, ModelConfig, architecture_of
+from fourfold.networks.settings import Positive, Settings
+from fourfold.training.tables import (
+    Fraction,
+    GanConfig,
+    HealthConfig,
+    NonNegative,
+    TeacherConfig,
+    UsageConfig,
+)
 
-Positive = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-
-
-class _Settings(BaseModel):
-    """Frozen, no unknown keys, docstrings under the fields become their descriptions."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=()
-    )
-
-
-class ModelConfig(_Settings):
-    """The generator."""
-
-    architecture: Literal["srresnet"] = "srresnet"
-    """Family of the network."""
-    scale: Literal[2, 4, 8] = 4
-    """How many times larger the result is."""
-    num_blocks: Positive = 16
-    """Residual blocks; 16 in the paper."""
-    width: Positive = 64
-    """Channels of the trunk; 64 in the paper."""
-    norm: Literal["batch", "none"] = "batch"
-    """`batch` as published; `none` trains without BatchNorm, and is what a run started from a
-    model file gets, whatever stands here (its BatchNorm is folded into the convolutions)."""
+logger = logging.getLogger(__name__)
 
 
-class DataConfig(_Settings):
+class DataConfig(Settings):
     """What the network learns from."""
 
     train: tuple[str, ...] = ()
@@ -50,9 +46,10 @@ class DataConfig(_Settings):
     """Folders to validate on; empty: no validation."""
     crop: Positive = 96
     """Side of the high-resolution crops, a multiple of the scale; 96 in the paper."""
-    degradation: Literal["bicubic", "jpeg", "real"] = "bicubic"
+    degradation: Literal["bicubic", "jpeg", "real", "mixed"] = "bicubic"
     """How low resolution differs from high: `bicubic` (MATLAB's); `jpeg` adds JPEG noise to some
-    crops; `real` is a second-order chain of blur, resize, noise and JPEG (Real-ESRGAN)."""
+    crops; `real` is a second-order chain of blur, resize, noise and JPEG (Real-ESRGAN); `mixed`,
+    for lessons of a teacher: some of each, some with noise alone, some clean."""
     jpeg_probability: Fraction = 0.5
     """`jpeg`: share of the crops that get JPEG noise."""
     jpeg_quality: tuple[int, int] = (50, 95)
@@ -78,35 +75,7 @@ class DataConfig(_Settings):
         return values
 
 
-class LossConfig(_Settings):
-    """What the generator minimises: the weighted sum of pixel, content and adversarial loss."""
-
-    pixel: Literal["mse", "l1", "charbonnier"] = "mse"
-    """Difference of pictures, in 8-bit grey levels."""
-    pixel_weight: NonNegative = 1.0
-    """0 leaves it out (the SRGAN stage)."""
-    content: str = "vgg54"
-    """VGG layer as the paper names it: vgg54, vgg22, or any vggij (block i, convolution j)."""
-    content_weight: NonNegative = 0.0
-    """0 leaves it out (the SRResNet stage)."""
-    content_network: Literal["vgg16", "vgg19"] = "vgg19"
-    """VGG19 in the paper. VGG16 ends at vgg53."""
-    content_weights: str = ""
-    """File with VGG weights (.h5 of Keras, .pth of torchvision, .safetensors); empty: downloaded
-    once; `random`: for timing and tests only."""
-    content_preprocessing: Literal["auto", "caffe", "torchvision"] = "auto"
-    """Input the VGG weights want; `auto` goes by the file."""
-    content_relu: Literal["after", "before"] = "after"
-    """Features after the ReLU (SRGAN as Keras has it) or before it (ESRGAN, BasicSR)."""
-    content_distance: Literal["mse", "l1"] = "mse"
-    """Distance of features: `mse` (SRGAN) or `l1` (ESRGAN, BasicSR)."""
-    content_scale: Annotated[float, Field(gt=0)] = 12.75
-    """Features are divided by it; 12.75 in the paper."""
-    adversarial_weight: NonNegative = 0.0
-    """Weight of the adversarial loss; 1e-3 in the paper, 0 trains without a discriminator."""
-
-
-class OptimizerConfig(_Settings):
+class OptimizerConfig(Settings):
     """Adam and its learning rate, for the generator and for the discriminator."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
@@ -130,39 +99,7 @@ class OptimizerConfig(_Settings):
     """Gradients are scaled down to this norm; 0 leaves them alone."""
 
 
-class GanConfig(_Settings):
-    """The adversarial stage."""
-
-    allow_random_start: bool = False
-    """Start the SRGAN stage from random weights; normally a mistake: train SRResNet first."""
-    discriminator_weights: str = ""
-    """Keras `.h5` of a trained discriminator to start from; empty: a new one."""
-    discriminator_width: Positive = 64
-    """Channels of a new discriminator's first convolution; 64 in the paper."""
-    discriminator_rate: NonNegative = 0.0
-    """Learning rate of the discriminator; 0: the generator's."""
-    lead_in: Annotated[int, Field(ge=0)] = 0
-    """Steps at the start in which only the discriminator learns."""
-
-
-class HealthConfig(_Settings):
-    """When a run warns, and when it steps back."""
-
-    window: Positive = 200
-    """Steps over which D(hr) - D(sr) is averaged before it is judged."""
-    gap_low: float = 0.02
-    """Below: the discriminator has collapsed (it cannot tell pictures apart)."""
-    gap_high: float = 0.95
-    """Above: the discriminator has won (the generator gets no useful gradient)."""
-    drift_limit: NonNegative = 2.0
-    """Colour drift against the low resolution, in grey levels."""
-    max_bad_steps: Positive = 5
-    """Steps in a row with a non-finite loss before the run returns to its last checkpoint."""
-    max_rollbacks: Positive = 3
-    """Returns before the run gives up."""
-
-
-class TrainConfig(_Settings):
+class TrainConfig(Settings):
     """A complete run."""
 
     name: str = "run"
@@ -177,9 +114,11 @@ class TrainConfig(_Settings):
     """Crops per step, over all processes together."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Every random choice follows from it and the position in the data."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
     """Arithmetic of the networks: bf16 is twice as fast on CPUs and GPUs that have it; fp16 needs
-    a GPU. Weights and losses stay fp32."""
+    a GPU; `auto` tries fp32 and bf16 for a moment. Weights and losses stay fp32."""
+    channels_last: bool = True
+    """Memory layout of the networks; `precision = "auto"` chooses it too."""
     device: Literal["auto", "cpu"] = "auto"
     """`auto` takes the GPU where there is one."""
     validate_every: Positive = 1000
@@ -196,53 +135,118 @@ class TrainConfig(_Settings):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the moving average of the weights, which is then what is validated and kept;
     0: no average."""
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = DEFAULT_MODEL
+    """The generator; `architecture` says which settings it has."""
     data: DataConfig = DataConfig()
-    losses: LossConfig = LossConfig()
+    losses: tuple[LossTerm, ...] = (PixelTerm(distance="mse"),)
+    """The terms whose weighted sum the generator minimises."""
+    consistency: bool = False
+    """Put results through one back-projection step before they are judged, as they are used."""
     optimizer: OptimizerConfig = OptimizerConfig()
     gan: GanConfig = GanConfig()
+    teacher: TeacherConfig = TeacherConfig()
     health: HealthConfig = HealthConfig()
+    usage: UsageConfig = UsageConfig()
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms that count: those with a weight above 0."""
+        return tuple(term for term in self.losses if term.weight)
 
     @property
     def adversarial(self) -> bool:
         """Whether a discriminator takes part."""
-        return self.losses.adversarial_weight > 0
+        return any(isinstance(term, AdversarialTerm) for term in self.terms)
+
+    def term(self, kind: str) -> Term | None:
+        """The first term of a kind."""
+        return next((term for term in self.losses if term.kind == kind), None)
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        losses, crop, scale = self.losses, self.data.crop, self.model.scale
+        crop, scale = self.data.crop, self.model.scale
         if not self.data.train:
             raise ValueError(
                 "data.train: want a folder of pictures, got none; --set data.train=DIR"
             )
         if crop % scale:
             raise ValueError(f"data.crop={crop}: want a multiple of model.scale={scale}")
-        if self.adversarial and crop < 16:
-            raise ValueError(f"data.crop={crop}: the discriminator wants at least 16")
-        if losses.content_weight and crop < 16:
-            raise ValueError(f"data.crop={crop}: VGG features want at least 16")
-        if losses.pixel_weight == losses.content_weight == losses.adversarial_weight == 0:
+        for kind, what in _WANT_16.items():
+            if crop < 16 and any(term.kind == kind for term in self.terms):
+                raise ValueError(f"data.crop={crop}: {what} at least 16")
+        if not self.terms:
             raise ValueError("losses: want at least one weight above 0")
+        if sum(isinstance(term, AdversarialTerm) for term in self.terms) > 1:
+            raise ValueError("losses: want at most one adversarial term, got more")
+        self._check_teacher()
         low, high = self.data.jpeg_quality
         if not 1 <= low <= high <= 100:
             raise ValueError(f"data.jpeg_quality={low, high}: want 1 <= low <= high <= 100")
         return self
 
+    def _check_teacher(self) -> None:
+        teacher, scale = self.teacher, self.model.scale
+        if not teacher.model:
+            if any(term.target == "teacher" for term in self.terms):
+                raise ValueError(
+                    "losses: a target of teacher wants a teacher; --set teacher.model="
+                )
+            if self.data.degradation == "mixed":
+                raise ValueError("data.degradation=mixed: for lessons; --set teacher.model=")
+        elif self.data.crop > teacher.side * scale:
+            raise ValueError(
+                f"data.crop={self.data.crop}: want at most {teacher.side * scale}, the lessons of "
+                f"teacher.side={teacher.side}"
+            )
+        if teacher.model and teacher.lessons <= teacher.held_back:
+            raise ValueError(
+                f"teacher.lessons={teacher.lessons}: want more than teacher.held_back="
+                f"{teacher.held_back}"
+            )
+
+
+_WANT_16: Final = {
+    "adversarial": "the discriminator wants",
+    "content": "VGG features want",
+    "lpips": "VGG features want",
+}
+
 
 def parse_config(values: dict[str, Any]) -> TrainConfig:
     """Build a config from nested tables; `ConfigError` names the key and suggests the right one."""
+    values = {**values, "losses": new_losses(values["losses"])} if "losses" in values else values
     for path, known in _unknown_keys(values, TrainConfig):
-        near = difflib.get_close_matches(path.rsplit(".", 1)[-1], known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        raise ConfigError(f"unknown setting {path}; {hint}")
+        raise ConfigError(_unknown(path, known))
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(item) for item in error.errors())) from error
 
 
+def new_losses(values: Any) -> list[Any]:
+    """The list of terms, from a list or from the `[losses]` table of version 0.1."""
+    if isinstance(values, (list, tuple)):
+        return list(values)
+    if not isinstance(values, dict):
+        raise ConfigError(f"losses: want [[losses]] tables, got {values!r}")
+    for key in values:
+        if old_key(key) is None:
+            raise ConfigError(_unknown(f"losses.{key}", list(OLD_KEYS)))
+    terms = terms_of_table(values)
+    wanted = "; ".join(f'[[losses]] kind = "{term["kind"]}"' for term in terms)
+    logger.warning("[losses] is read as the terms it used to mean; today: %s", wanted)
+    return terms
+
+
+def _unknown(path: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(path.rsplit(".", 1)[-1], known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return f"unknown setting {path}; {hint}"
+
+
 def _explain(item: Any) -> str:
-    path = ".".join(str(part) for part in item["loc"])
+    tags = {*CATALOG, *TERMS}
+    path = ".".join(str(part) for part in item["loc"] if part not in tags)
     if item["type"] == "value_error":
         return str(item["ctx"]["error"])
     if item["type"] == "missing":
@@ -257,17 +261,47 @@ def _unknown_keys(
         field = model.model_fields.get(key)
         if field is None:
             yield f"{prefix}{key}", sorted(model.model_fields)
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            continue
+        if f"{prefix}{key}" == "losses":
+            for index, term in enumerate(value):
+                yield from _unknown_keys(term, _term_of(index, term), f"losses.{index}.")
+            continue
+        table = _table_of(f"{prefix}{key}", field.annotation, value)
+        if table is not None:
             if not isinstance(value, dict):
                 raise ConfigError(f"{prefix}{key}: want a table of settings, got {value!r}")
-            yield from _unknown_keys(value, field.annotation, f"{prefix}{key}.")
+            yield from _unknown_keys(value, table, f"{prefix}{key}.")
+
+
+def _term_of(index: int, values: Any) -> type[Term]:
+    kind = values.get("kind") if isinstance(values, dict) else values
+    if not isinstance(kind, str) or kind not in TERMS:
+        raise ConfigError(f"losses.{index}.kind: want one of {', '.join(TERMS)}, got {kind!r}")
+    return TERMS[kind]
+
+
+def _table_of(path: str, annotation: Any, value: Any) -> type[BaseModel] | None:
+    """The settings a key of that name holds, None for a single value."""
+    if path == "model":
+        name = architecture_of(value)
+        if name not in CATALOG:
+            wanted = ", ".join(CATALOG)
+            raise ConfigError(f"model.architecture: want one of {wanted}, got {name!r}")
+        return CATALOG[name].settings
+    return (
+        annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    )
 
 
 def dump_toml(config: TrainConfig) -> str:
     """The complete config as TOML; `parse_config(tomllib.loads(...))` gives it back."""
     values = config.model_dump(mode="json")
     tables = {key: value for key, value in values.items() if isinstance(value, dict)}
-    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if key not in tables]
+    lines = [
+        f"{key} = {_toml(value)}" for key, value in values.items() if key not in {*tables, "losses"}
+    ]
+    for term in values["losses"]:
+        lines += ["", "[[losses]]", *(f"{key} = {_toml(value)}" for key, value in term.items())]
     for name, table in tables.items():
         lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
@@ -297,25 +331,35 @@ def absolute_folders(config: TrainConfig, base: Path) -> TrainConfig:
             "cache": whole(config.data.cache),
         }
     )
-    weights = config.losses.content_weights
-    losses = config.losses.model_copy(
-        update={"content_weights": weights if weights == "random" else whole(weights)}
+    losses = tuple(
+        term.model_copy(update={"weights": whole(term.weights)})
+        if isinstance(term, ContentTerm) and term.weights != "random"
+        else term
+        for term in config.losses
     )
     gan = config.gan.model_copy(
         update={"discriminator_weights": whole(config.gan.discriminator_weights)}
     )
-    return config.model_copy(update={"data": data, "losses": losses, "gan": gan})
+    named = config.teacher.model
+    model = whole(named) if (base / Path(named).expanduser()).exists() else named
+    teacher = config.teacher.model_copy(
+        update={"model": model, "cache": whole(config.teacher.cache)}
+    )
+    return config.model_copy(
+        update={"data": data, "losses": losses, "gan": gan, "teacher": teacher}
+    )
 
 
 __all__ = [
     "DataConfig",
     "GanConfig",
     "HealthConfig",
-    "LossConfig",
-    "ModelConfig",
     "OptimizerConfig",
+    "TeacherConfig",
     "TrainConfig",
+    "UsageConfig",
     "absolute_folders",
     "dump_toml",
+    "new_losses",
     "parse_config",
 ]

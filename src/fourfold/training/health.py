@@ -65,13 +65,13 @@ class Health:
             if score.drift > self.settings.drift_limit:
                 warnings.append(
                     f"{name}: colours drift by {score.drift:.1f} of 255; give the pixel loss some "
-                    "weight (losses.pixel_weight); `fourfold upscale` corrects it, unless --no-consistency"
+                    "weight (losses.pixel.weight); `fourfold upscale` corrects it, unless --no-consistency"
                 )
             if score.psnr_y < bicubic[name].psnr_y:
                 warnings.append(
                     f"{name}: PSNR {score.psnr_y:.2f} dB is below bicubic's "
                     f"{bicubic[name].psnr_y:.2f}; normal in the first steps from random weights, "
-                    "otherwise lower optimizer.learning_rate or losses.adversarial_weight"
+                    "otherwise lower optimizer.learning_rate or losses.adversarial.weight"
                 )
         return warnings
 

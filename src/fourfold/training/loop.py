@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fourfold.datasets.crops import Batch
+from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import ConfigError, OutputError, TrainingError
 from fourfold.training.build import (
     Start,
@@ -30,12 +33,15 @@ from fourfold.training.config import TrainConfig
 from fourfold.training.device import make_accelerator
 from fourfold.training.display import Display, LogDisplay
 from fourfold.training.health import Health
+from fourfold.training.lessons import PER_FILE, LessonBatch, LessonStream
 from fourfold.training.monitor import Monitor
 from fourfold.training.run_folder import RunFolder, changed_settings
 from fourfold.training.schedule import learning_rate_at, set_rate
 from fourfold.training.signals import StopRequest, stop_on_signal
 from fourfold.training.state import TrainState
-from fourfold.training.steps import Objective, StepReport, srgan_step, srresnet_step
+from fourfold.training.steps import Objective, StepReport, adversarial_step, generator_step
+from fourfold.training.teacher import compare_speed, imitation_psnr, open_teacher
+from fourfold.training.trial import settle_precision
 from fourfold.training.validate import open_validation, score_bicubic, to_model, validate
 from fourfold.weights.format import Model, save_model
 
@@ -56,7 +62,7 @@ class Run:
     accelerator: Accelerator
     state: TrainState
     objective: Objective
-    crops: CropStream
+    crops: CropStream | LessonStream
     valid: list[Dataset]
     bicubic: dict[str, Scores]
     monitor: Monitor
@@ -97,12 +103,13 @@ def _open_run(
 ) -> Run:
     folder = RunFolder(output)
     resume = resume and folder.begun()
+    before = folder.read_config() if resume else None
+    config = settle_precision(config, before)
     accelerator = make_accelerator(config)
     monitor = Monitor(
         output, steps=config.steps, display=display, writes=accelerator.is_main_process
     )
     begin: Start | None = None
-    before = folder.read_config() if resume else None
     if before is not None:
         config = config.model_copy(update={"model": before.model})
     elif not resume:
@@ -114,7 +121,7 @@ def _open_run(
                 "srresnet-x4, or --set gan.allow_random_start=true if random is meant"
             )
         config = fit_to_start(config, begin) if begin else config
-    crops = open_crops(config, accelerator)
+    crops = open_crops(config, accelerator, progress=partial(_say_lessons, monitor))
     folders = config.data.valid if accelerator.is_main_process else ()
     valid = open_validation(folders, scale=config.model.scale, limit=config.data.valid_limit)
     objective = make_objective(config, accelerator)
@@ -135,10 +142,27 @@ def _open_run(
     monitor.psnr_y = state.last_psnr
     accelerator.wait_for_everyone()
     monitor.begin(state.step)
+    if isinstance(crops, LessonStream) and accelerator.is_main_process:
+        _announce_teacher(run, crops)
     _announce(run, notes, begin=begin, before=before)
     if accelerator.is_main_process:
         folder.write_config(config)
     return run
+
+
+def _say_lessons(monitor: Monitor, done: int, count: int) -> None:
+    if monitor.writes and (done == count or done % (10 * PER_FILE) == 0):
+        monitor.display.say(f"lessons: {done} of {count}")
+
+
+def _announce_teacher(run: Run, lessons: LessonStream) -> None:
+    """Say what is learned from, and what it is good for."""
+    state, config = run.state, run.config
+    student = Upscaler(to_model(state.result, config, step=state.step), device="cpu")
+    speeds = compare_speed(open_teacher(config), student)
+    text = f"{len(lessons)} lessons of {lessons.teacher} in {lessons.lessons.folder}; MP/s here: "
+    text += f"teacher {speeds[0]:.2f}, student {speeds[1]:.2f}, {speeds[1] / speeds[0]:.1f} times"
+    run.monitor.event("teacher", step=state.step, text=text)
 
 
 def _announce(
@@ -165,7 +189,7 @@ def _announce(
 
 def _take_steps(run: Run, stop: StopRequest) -> None:
     config, state, accelerator = run.config, run.state, run.accelerator
-    batches = run.crops.batches(
+    batches: Generator[Batch | LessonBatch, None, None] = run.crops.batches(
         state.samples,
         size=config.batch_size,
         rank=accelerator.process_index,
@@ -208,11 +232,15 @@ def _stopped(stop: StopRequest, accelerator: Accelerator) -> bool:
     return bool(flag > 0)
 
 
-def _one_step(run: Run, batch: Batch) -> StepReport:
+def _one_step(run: Run, batch: Batch | LessonBatch) -> StepReport:
     config, state = run.config, run.state
     rate = learning_rate_at(state.step, config.optimizer, steps=config.steps)
     set_rate(state.optimizer_g, rate, epsilon=config.optimizer.epsilon)
-    lr, hr = (_to_device(pixels, run.accelerator) for pixels in batch)
+    pictures = {
+        name: _to_device(pixels, run.accelerator, channels_last=config.channels_last)
+        for name, pixels in batch._asdict().items()
+    }
+    lr = pictures.pop("lr")
     shared = {
         "objective": run.objective,
         "accelerator": run.accelerator,
@@ -220,13 +248,13 @@ def _one_step(run: Run, batch: Batch) -> StepReport:
     }
     statistics = _running_statistics(state)
     if state.discriminator is None:
-        report = srresnet_step(state, lr, hr, **shared)
+        report = generator_step(state, lr, pictures, **shared)
     else:
         assert state.optimizer_d is not None
         own = config.gan.discriminator_rate / config.optimizer.learning_rate
         set_rate(state.optimizer_d, rate * (own or 1), epsilon=config.optimizer.epsilon)
         learns = state.step >= config.gan.lead_in
-        report = srgan_step(state, lr, hr, generator_learns=learns, **shared)
+        report = adversarial_step(state, lr, pictures, generator_learns=learns, **shared)
     if not report.finite:
         for kept, buffer in statistics:
             buffer.copy_(kept)
@@ -238,14 +266,17 @@ def _one_step(run: Run, batch: Batch) -> StepReport:
 def _running_statistics(state: TrainState) -> list[tuple[Tensor, Tensor]]:
     """BatchNorm's statistics before a step: a forward pass changes them even if it fails."""
     networks = [n for n in (state.generator, state.discriminator) if n is not None]
-    buffers = [b for n in networks for name, b in n.named_buffers() if "running" in name]
+    kept = ("running", "parametrizations")  # of BatchNorm, and of the spectral norm's iteration
+    buffers = [
+        b for n in networks for name, b in n.named_buffers() if any(word in name for word in kept)
+    ]
     return [(buffer.clone(), buffer) for buffer in buffers]
 
 
-def _to_device(pixels: object, accelerator: Accelerator) -> Tensor:
-    """uint8 `(N, H, W, 3)` to float `(N, 3, H, W)` in [0, 1], channels last in memory."""
-    tensor = torch.as_tensor(pixels).to(accelerator.device)
-    return tensor.permute(0, 3, 1, 2).float() / 255
+def _to_device(pixels: object, accelerator: Accelerator, *, channels_last: bool) -> Tensor:
+    """uint8 `(N, H, W, 3)` to float `(N, 3, H, W)` in [0, 1]."""
+    tensor = torch.as_tensor(pixels).to(accelerator.device).permute(0, 3, 1, 2).float() / 255
+    return tensor if channels_last else tensor.contiguous()
 
 
 def _after_step(run: Run) -> None:
@@ -269,20 +300,26 @@ def _validate(run: Run) -> bool:
     if not run.accelerator.is_main_process:
         return False
     model = to_model(state.result, config, step=state.step)
-    if not run.valid:
+    psnr: float | None = None
+    scores: Mapping[str, Scores] | None = None
+    if isinstance(run.crops, LessonStream):
+        psnr = imitation_psnr(model, run.crops, consistency=config.consistency)
+        run.monitor.imitation(state.step, psnr)
+    if run.valid:
+        found = validate(model, run.valid, consistency=config.consistency)
+        run.monitor.validation(state.step, found, run.bicubic)
+        for warning in run.health.after_validation(found.scores, run.bicubic):
+            run.monitor.event("health", step=state.step, text=warning, warning=True)
+        psnr, scores = found.psnr_y, found.scores
+    if psnr is None:
         _write_model(run, model)
         return False
-    found = validate(model, run.valid)
-    run.monitor.validation(state.step, found, run.bicubic)
-    for warning in run.health.after_validation(found.scores, run.bicubic):
-        run.monitor.event("health", step=state.step, text=warning, warning=True)
-    state.last_psnr = found.psnr_y
-    best = state.best_psnr is None or found.psnr_y > state.best_psnr
+    state.last_psnr = run.monitor.psnr_y = psnr
+    best = state.best_psnr is None or psnr > state.best_psnr
     if best:
-        state.best_psnr, state.best_step = found.psnr_y, state.step
+        state.best_psnr, state.best_step = psnr, state.step
     if best or config.model_file == "last":
-        scored = to_model(state.result, config, step=state.step, scores=found.scores)
-        _write_model(run, scored)
+        _write_model(run, to_model(state.result, config, step=state.step, scores=scores))
     return best
 
 

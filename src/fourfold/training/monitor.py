@@ -76,6 +76,13 @@ class Monitor:
             )
         write_samples(found.samples, self.run / "samples" / f"{step}.png")
 
+    def imitation(self, step: int, psnr: float) -> None:
+        """Write how close the network is to its teacher."""
+        self.psnr_y = psnr
+        self.journal.write("imitation", step=step, psnr_to_teacher=round(psnr, 4))
+        self._scalars("valid", {"psnr_to_teacher": psnr}, step)
+        self.display.say(f"step {step}: {psnr:.2f} dB to the teacher on lessons held back")
+
     def event(self, kind: str, *, step: int, text: str, warning: bool = False) -> None:
         """Write and show something that happened."""
         if self.writes:

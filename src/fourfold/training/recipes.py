@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from fourfold.errors import ConfigError
-from fourfold.training.config import TrainConfig, absolute_folders, parse_config
+from fourfold.losses.settings import TERMS, old_key
+from fourfold.training.config import TrainConfig, absolute_folders, new_losses, parse_config
 
 RECIPES_DIR: Final = Path(__file__).parent.parent / "recipes"
 
@@ -59,11 +60,27 @@ def _apply(values: dict[str, Any], change: str) -> None:
     if not separator or not key.strip():
         raise ConfigError(f"--set {change}: want KEY=VALUE, for example --set batch_size=8")
     *tables, last = key.strip().split(".")
+    if tables[:1] == ["losses"]:
+        values, last = _loss_term(values, [*tables[1:], last], change)
+        tables = []
     for table in tables:
         values = values.setdefault(table, {})
         if not isinstance(values, dict):
             raise ConfigError(f"--set {change}: {table!r} is a value, not a table")
     values[last] = _value(text.strip())
+
+
+def _loss_term(values: dict[str, Any], keys: list[str], change: str) -> tuple[dict[str, Any], str]:
+    """The term that `losses.KIND.SETTING`, or a key of the old table, speaks of, and the setting."""
+    kind, setting = (keys[0], keys[1]) if len(keys) == 2 else (old_key(keys[0]) or ("", ""))
+    if len(keys) > 2 or kind not in TERMS:
+        raise ConfigError(f"--set {change}: want losses.KIND.SETTING, KIND of {', '.join(TERMS)}")
+    values["losses"] = terms = new_losses(values.get("losses", [{"kind": "pixel"}]))
+    for term in terms:
+        if term.get("kind") == kind:
+            return term, setting
+    terms.append({"kind": kind})
+    return terms[-1], setting
 
 
 def _value(text: str) -> Any:

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fourfold.errors import ModelError
-from fourfold.networks.discriminator import Discriminator
-from fourfold.networks.srresnet import SRResNet
+from fourfold.networks.generator import Generator
 from fourfold.training.ema import Ema
 
 
@@ -19,9 +18,9 @@ from fourfold.training.ema import Ema
 class TrainState:
     """Networks, optimisers and counters of a run."""
 
-    generator: SRResNet
+    generator: Generator
     optimizer_g: torch.optim.Adam
-    discriminator: Discriminator | None = None
+    discriminator: nn.Module | None = None
     optimizer_d: torch.optim.Adam | None = None
     ema: Ema | None = None
     scaler: Any = None
@@ -36,7 +35,7 @@ class TrainState:
     last_psnr: float | None = None
 
     @property
-    def result(self) -> SRResNet:
+    def result(self) -> Generator:
         """The network that is validated and kept: the average where there is one."""
         return self.generator if self.ema is None else self.ema.network  # type: ignore[return-value]
 

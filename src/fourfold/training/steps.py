@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from fourfold.losses import ContentLoss, discriminator_loss, generator_adversarial
+from fourfold.losses import discriminator_loss, generator_adversarial
+from fourfold.networks.back_projection import back_project
 from fourfold.training.device import average, average_gradients
 
 if TYPE_CHECKING:
@@ -20,23 +21,35 @@ if TYPE_CHECKING:
     from fourfold.training.state import TrainState
 
 
+class WeightedTerm(NamedTuple):
+    """A term of the generator's loss, by the name it is reported under."""
+
+    name: str
+    weight: float
+    target: str
+    """Which pictures the result is compared with: `hr` or `teacher`."""
+    loss: Callable[[Tensor, Tensor], Tensor] | None
+    """Of results and targets; None: the discriminator's opinion of the results."""
+
+
 @dataclass(frozen=True)
 class Objective:
-    """What the generator minimises."""
+    """What the generator minimises: the weighted sum of its terms."""
 
-    pixel: Callable[[Tensor, Tensor], Tensor]
-    pixel_weight: float
-    content: ContentLoss | None
-    content_weight: float
-    adversarial_weight: float
+    terms: tuple[WeightedTerm, ...]
+    consistency: bool = False
+    """Whether results go through back-projection before they are judged."""
+
+    @property
+    def real(self) -> str:
+        """The pictures a discriminator is to take for real."""
+        return next(term.target for term in self.terms if term.loss is None)
 
 
 class GeneratorLosses(NamedTuple):
-    """Parts of the generator's loss, unweighted, and their weighted sum."""
+    """Terms of the generator's loss, unweighted, by name, and their weighted sum."""
 
-    pixel: Tensor
-    content: Tensor
-    adversarial: Tensor
+    terms: dict[str, Tensor]
     total: Tensor
 
 
@@ -49,25 +62,30 @@ class StepReport(NamedTuple):
 
 
 def generator_losses(
-    sr: Tensor, hr: Tensor, fake_logits: Tensor | None, objective: Objective
+    sr: Tensor, targets: Mapping[str, Tensor], fake_logits: Tensor | None, objective: Objective
 ) -> GeneratorLosses:
     """Losses of pictures in [0, 1], `(N, 3, H, W)`, and the discriminator's logits for `sr`."""
-    zero = sr.new_zeros(())
-    pixel = objective.pixel(sr, hr) if objective.pixel_weight else zero
-    content = objective.content(sr, hr) if objective.content is not None else zero
-    adversarial = generator_adversarial(fake_logits) if fake_logits is not None else zero
-    total = (
-        objective.pixel_weight * pixel
-        + objective.content_weight * content
-        + objective.adversarial_weight * adversarial
-    )
-    return GeneratorLosses(pixel, content, adversarial, total)
+    terms: dict[str, Tensor] = {}
+    total = sr.new_zeros(())
+    for term in objective.terms:
+        if term.loss is not None:
+            terms[term.name] = term.loss(sr, targets[term.target])
+        else:
+            assert fake_logits is not None
+            terms[term.name] = generator_adversarial(fake_logits)
+        total = total + term.weight * terms[term.name]
+    return GeneratorLosses(terms, total)
 
 
-def srresnet_step(
+def _enlarge(state: TrainState, lr: Tensor, objective: Objective) -> Tensor:
+    sr: Tensor = state.generator(lr)
+    return back_project(sr, lr) if objective.consistency else sr
+
+
+def generator_step(
     state: TrainState,
     lr: Tensor,
-    hr: Tensor,
+    targets: Mapping[str, Tensor],
     *,
     objective: Objective,
     accelerator: Accelerator,
@@ -76,19 +94,19 @@ def srresnet_step(
     """A step of the generator alone."""
     state.generator.train()
     with accelerator.autocast():
-        sr = state.generator(lr)
-        losses = generator_losses(sr, hr, None, objective)
-    report = _report({"pixel": losses.pixel, "content": losses.content}, losses.total, accelerator)
+        sr = _enlarge(state, lr, objective)
+        losses = generator_losses(sr, targets, None, objective)
+    report = _report(losses.terms, losses.total, accelerator)
     if not report.finite:
         return report
     _backward(losses.total, state.optimizer_g, accelerator)
     return StepReport(report.losses, _apply([state.optimizer_g], accelerator, clip_norm))
 
 
-def srgan_step(
+def adversarial_step(
     state: TrainState,
     lr: Tensor,
-    hr: Tensor,
+    targets: Mapping[str, Tensor],
     *,
     objective: Objective,
     accelerator: Accelerator,
@@ -101,14 +119,15 @@ def srgan_step(
     state.generator.train()
     state.discriminator.train()
     with accelerator.autocast():
-        sr = state.generator(lr)
-        real_logits, fake_logits = state.discriminator(hr), state.discriminator(sr)
-        losses = generator_losses(sr, hr, fake_logits, objective)
+        sr = _enlarge(state, lr, objective)
+        real_logits, fake_logits = (
+            state.discriminator(targets[objective.real]),
+            state.discriminator(sr),
+        )
+        losses = generator_losses(sr, targets, fake_logits, objective)
         judged = discriminator_loss(real_logits, fake_logits)
     parts = {
-        "pixel": losses.pixel,
-        "content": losses.content,
-        "adversarial": losses.adversarial,
+        **losses.terms,
         "discriminator": judged,
         "d_hr": torch.sigmoid(real_logits).mean(),
         "d_sr": torch.sigmoid(fake_logits).mean(),
@@ -176,7 +195,8 @@ __all__ = [
     "GeneratorLosses",
     "Objective",
     "StepReport",
+    "WeightedTerm",
+    "adversarial_step",
     "generator_losses",
-    "srgan_step",
-    "srresnet_step",
+    "generator_step",
 ]

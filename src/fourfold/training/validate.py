@@ -23,10 +23,12 @@ from fourfold.evaluation import (
     open_datasets,
 )
 from fourfold.metrics.protocol import Scores, mean_scores
+from fourfold.networks.catalog import describe
 from fourfold.weights.format import Model
+from fourfold.weights.usage import Usage
 
 if TYPE_CHECKING:
-    from fourfold.networks.srresnet import SRResNet
+    from fourfold.networks.generator import Generator
     from fourfold.training.config import TrainConfig
 
 Pixels = npt.NDArray[np.uint8]
@@ -48,7 +50,11 @@ class Validation(NamedTuple):
 
 
 def to_model(
-    network: SRResNet, config: TrainConfig, *, step: int, scores: Mapping[str, Scores] | None = None
+    network: Generator,
+    config: TrainConfig,
+    *,
+    step: int,
+    scores: Mapping[str, Scores] | None = None,
 ) -> Model:
     """The network as a model file describes it, with the run's settings and scores."""
     training: dict[str, Any] = {
@@ -58,15 +64,30 @@ def to_model(
     }
     if scores is not None:
         training["scores"] = {name: s._asdict() for name, s in scores.items()}
-    return Model(
+    return describe(
+        network,
         name=config.name,
-        architecture=config.model.architecture,
-        scale=network.scale,
-        hyperparameters=network.hyperparameters(),
-        tensors=network.inference_tensors(),
         license=config.license,
+        usage=usage_of(config),
         source="trained with fourfold",
         training=training,
+    )
+
+
+def usage_of(config: TrainConfig) -> Usage:
+    """What the run's model needs at use: what was set, else what its degradation asks for."""
+    asked, degradation = config.usage, config.data.degradation
+    purpose = asked.purpose
+    if purpose == "auto":
+        purpose = "clean" if degradation == "bicubic" else "photo"
+    consistency = asked.consistency
+    if consistency == "auto":
+        consistency = purpose == "clean" or config.consistency
+    return Usage(
+        purpose=purpose,
+        consistency=consistency,
+        shave=asked.shave,
+        degradations=(degradation,),
     )
 
 
@@ -75,9 +96,12 @@ def public_settings(config: TrainConfig) -> dict[str, Any]:
     settings: dict[str, Any] = json.loads(config.model_dump_json())
     for key in ("train", "valid"):
         settings["data"][key] = [Path(folder).name for folder in settings["data"][key]]
-    settings["data"]["cache"] = ""
-    for table, key in (("losses", "content_weights"), ("gan", "discriminator_weights")):
-        settings[table][key] = Path(settings[table][key]).name
+    settings["data"]["cache"] = settings["teacher"]["cache"] = ""
+    settings["teacher"]["model"] = Path(settings["teacher"]["model"]).name
+    for table in (*settings["losses"], settings["gan"]):
+        for key in ("weights", "discriminator_weights"):
+            if key in table:
+                table[key] = Path(table[key]).name
     return settings
 
 
@@ -87,12 +111,13 @@ def open_validation(folders: Sequence[str], *, scale: int, limit: int) -> list[D
     return [replace(dataset, pairs=dataset.pairs[:limit]) for dataset in datasets]
 
 
-def validate(model: Model, datasets: Sequence[Dataset]) -> Validation:
+def validate(model: Model, datasets: Sequence[Dataset], *, consistency: bool = False) -> Validation:
     """Upscale and score every picture of every set.
 
-    Without the consistency step, which would hide a drift of the network itself.
+    Without the consistency step, which would hide a drift of the network itself, unless the network
+    was trained with it.
     """
-    contestant = from_upscaler(Upscaler(model, consistency=False), label=model.name)
+    contestant = from_upscaler(Upscaler(model, consistency=consistency), label=model.name)
     samples: list[tuple[Pixels, Pixels, Pixels]] = []
     shown: Counter[str] = Counter()
 

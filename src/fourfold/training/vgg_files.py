@@ -39,7 +39,7 @@ def vgg_file(network: str, path: str, *, cache: Path | None = None) -> Path:
     """
     if path:
         if not Path(path).is_file():
-            raise ConfigError(f"losses.content_weights={path}: no such file")
+            raise ConfigError(f"losses.content.weights={path}: no such file")
         return Path(path)
     published = PUBLISHED[network]
     target = (cache or user_cache_path("fourfold") / "weights") / published.url.rsplit("/", 1)[1]
@@ -48,7 +48,7 @@ def vgg_file(network: str, path: str, *, cache: Path | None = None) -> Path:
     except DownloadError as error:
         raise DownloadError(
             f"{network} weights: {error}; get {published.url} elsewhere and pass it with "
-            "--set losses.content_weights=FILE (.h5, .pth or .safetensors)"
+            "--set losses.content.weights=FILE (.h5, .pth or .safetensors)"
         ) from error
 
 

@@ -2,7 +2,9 @@
 
 Metadata keys: `format` (`pt`, so that other tools open it), `fourfold` (format version),
 `architecture`, `scale`, `hyperparameters` (JSON), `form` (always `inference`, see
-`inference_form`), `license`, `source`, `training` (JSON) and `sha256` of the tensors.
+`inference_form`), `license`, `source`, `training` (JSON), `sha256` of the tensors, `usage` (JSON, see
+`usage`; none for the usual one) and `graph`, the network as text (see `graph_text`), which only the
+architectures of `inference_form` can do without.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ import numpy.typing as npt
 from fourfold.errors import ModelError, UsageError
 from fourfold.files.paths import atomic_path
 from fourfold.weights.graph import Graph, check_tensors
+from fourfold.weights.graph_text import read_graph, write_graph
 from fourfold.weights.inference_form import build_graph
+from fourfold.weights.usage import USUAL, Usage, read_usage, write_usage
 
 FORMAT_VERSION: Final = "1"
 _STORED: Final = {"fp16": np.float16, "fp32": np.float32}
@@ -41,11 +45,15 @@ class Model:
     license: str = "unknown"
     source: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
+    usage: Usage = USUAL
+    """What it needs when it is used."""
+    layout: Graph | None = None
+    """The network, where the architecture's name alone does not say it."""
 
     @cached_property
     def graph(self) -> Graph:
-        """The network as a list of operations."""
-        return build_graph(
+        """The network as a list of operations; `ModelError` for an unknown one without `layout`."""
+        return self.layout or build_graph(
             self.architecture, scale=self.scale, hyperparameters=self.hyperparameters
         )
 
@@ -96,6 +104,10 @@ def save_model(model: Model, path: Path, *, storage: str = "fp32") -> None:
         "training": json.dumps(dict(model.training), sort_keys=True),
         "sha256": tensors_sha256(back),
     }
+    if model.usage != USUAL:
+        metadata["usage"] = write_usage(model.usage)
+    if model.layout is not None:
+        metadata["graph"] = write_graph(model.layout)
     with atomic_path(path) as part:
         part.write_bytes(_serialize(stored, metadata))
 
@@ -155,10 +167,14 @@ def load_model(path: Path) -> Model:
             license=metadata.get("license", "unknown"),
             source=metadata.get("source", ""),
             training=json.loads(metadata.get("training", "{}")),
+            usage=read_usage(metadata.get("usage", "{}"), source=str(path)),
+            layout=read_graph(metadata["graph"], source=str(path)) if "graph" in metadata else None,
         )
     except (KeyError, ValueError) as error:
         raise ModelError(f"{path}: incomplete model description ({error!r})") from error
     check_tensors(model.graph, model.tensors, source=str(path))
+    if model.graph.inputs != ("lr",) or model.graph.scale != model.scale:
+        raise ModelError(f"{path}: the network enlarges {model.graph.scale}x, not {model.scale}x")
     if metadata.get("sha256") != model.sha256:
         raise ModelError(
             f"{path}: weights do not match their SHA-256; the file is damaged, get it again"
@@ -202,5 +218,7 @@ def blend_models(faithful: Model, detailed: Model, *, texture: float) -> Model:
         tensors=tensors,
         license=" AND ".join(licenses),
         source=f"blend of {first.sha256} and {second.sha256}",
+        usage=first.usage,
+        layout=first.layout,
         training={"blend": {"faithful": first.name, "detailed": second.name, "texture": texture}},
     )

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,9 @@ import numpy.typing as npt
 from fourfold.errors import ModelError
 
 Tensors = Mapping[str, npt.NDArray[np.float32]]
+
+RESIZE_REACH: Final[Mapping[str, int]] = {"nearest": 0, "linear": 1, "cubic": 2}
+"""Pixels of its input to each side that a pixel made by `Resize` depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,22 @@ class PRelu(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class LeakyRelu(Node):
+    """`max(x, 0) + slope * min(x, 0)` with one slope for all; 0 is ReLU."""
+
+    slope: float
+
+
+@dataclass(frozen=True, slots=True)
 class Add(Node):
-    """Sum of the two inputs."""
+    """Sum of the inputs, each times its gain; no `gains` are ones."""
+
+    gains: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(Node):
+    """The channels of all inputs, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +74,15 @@ class Shuffle(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Bilinear(Node):
-    """Bilinear enlargement with half-pixel centres, edges repeated."""
+class Resize(Node):
+    """Another size by sampling at half-pixel centres: no low-pass, edges repeated.
 
-    factor: int
+    `nearest` (whole enlargements only), `linear`, or `cubic` (Keys with a = -0.75, as torch and
+    ncnn have it).
+    """
+
+    mode: str
+    factor: Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,30 +122,31 @@ class Graph:
                 names.append(f"{node.name}.slope")
         return names
 
-    def scales(self) -> dict[str, int]:
+    def scales(self) -> dict[str, Fraction]:
         """Enlargement of each value relative to the inputs."""
-        scales = dict.fromkeys(self.inputs, 1)
+        scales = dict.fromkeys(self.inputs, Fraction(1))
         for node in self.nodes:
-            factor = node.factor if isinstance(node, (Shuffle, Bilinear)) else 1
+            factor = node.factor if isinstance(node, (Shuffle, Resize)) else 1
             scales[node.output] = scales[node.inputs[0]] * factor
         return scales
 
     @property
     def scale(self) -> int:
         """Enlargement from the inputs to the (last) output."""
-        return self.scales()[self.outputs[-1]]
+        return int(self.scales()[self.outputs[-1]])
 
     def radii(self, tensors: Tensors) -> dict[str, float]:
         """Input pixels to each side that each value depends on."""
         scales = self.scales()
         radius = dict.fromkeys(self.inputs, 0.0)
         for node in self.nodes:
-            own = 0.0
+            own = Fraction(0)
             if isinstance(node, Conv):
-                own = (tensors[f"{node.name}.weight"].shape[2] // 2) / scales[node.inputs[0]]
-            elif isinstance(node, Bilinear):
-                own = 1 / scales[node.inputs[0]]
-            radius[node.output] = own + max(radius[name] for name in node.inputs)
+                reach = tensors[f"{node.name}.weight"].shape[2] // 2
+                own = reach / scales[node.inputs[0]]
+            elif isinstance(node, Resize):
+                own = RESIZE_REACH[node.mode] / scales[node.inputs[0]]
+            radius[node.output] = float(own) + max(radius[name] for name in node.inputs)
         return radius
 
     def halo(self, tensors: Tensors) -> int:
@@ -135,11 +160,45 @@ class Graph:
     def flops(self, tensors: Tensors) -> int:
         """Floating-point operations per input pixel, convolutions only (2 per multiply-add)."""
         scales = self.scales()
-        return sum(
-            2 * tensors[f"{node.name}.weight"].size * scales[node.inputs[0]] ** 2
-            for node in self.nodes
-            if isinstance(node, Conv)
+        return int(
+            sum(
+                2 * tensors[f"{node.name}.weight"].size * scales[node.inputs[0]] ** 2
+                for node in self.nodes
+                if isinstance(node, Conv)
+            )
         )
+
+    def widths(self, tensors: Tensors) -> dict[str, int]:
+        """Channels of each value, 0 where an input leaves them open."""
+        widths = dict(zip(self.inputs, self.channels, strict=True))
+        for node in self.nodes:
+            width = widths[node.inputs[0]]
+            if isinstance(node, Conv):
+                width = tensors[f"{node.name}.weight"].shape[0]
+            elif isinstance(node, PRelu):
+                width = tensors[f"{node.name}.slope"].shape[0]
+            elif isinstance(node, Concat):
+                width = sum(widths[name] for name in node.inputs)
+            elif isinstance(node, Shuffle):
+                width //= node.factor**2
+            widths[node.output] = width
+        return widths
+
+    def live_floats(self, tensors: Tensors) -> int:
+        """Most numbers alive at once per input pixel, when values go after their last use.
+
+        Four bytes each is the least a window takes in fp32; runtimes add copies of their own.
+        """
+        scales, widths = self.scales(), self.widths(tensors)
+        sizes = {name: widths[name] * scales[name] ** 2 for name in scales}
+        last_use = {name: i for i, node in enumerate(self.nodes) for name in node.inputs}
+        alive = set(self.inputs)
+        most = Fraction(0)
+        for i, node in enumerate(self.nodes):
+            alive.add(node.output)
+            most = max(most, sum((sizes[name] for name in alive), Fraction(0)))
+            alive -= {n for n in node.inputs if last_use[n] == i and n not in self.outputs}
+        return ceil(most)
 
     def split(self) -> tuple[Graph, ...]:
         """Trunk and upsampler: parts that compute the same one after the other, or just this graph.

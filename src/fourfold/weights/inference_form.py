@@ -12,6 +12,7 @@ Three exact rewritings (each is an identity of real arithmetic):
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -21,11 +22,11 @@ from fourfold.errors import ModelError
 from fourfold.weights.graph import (
     Add,
     Affine,
-    Bilinear,
     Conv,
     Graph,
     Node,
     PRelu,
+    Resize,
     Shuffle,
     Tanh,
 )
@@ -170,7 +171,7 @@ def msrresnet_graph(*, scale: int, num_blocks: int, width: int = 64) -> Graph:
         Conv((value,), "hr.a", "hr"),
         PRelu(("hr.a",), "hr.b", "hr"),
         Conv(("hr.b",), "residual", "tail"),
-        Bilinear(("lr",), "base", scale),
+        Resize(("lr",), "base", "linear", Fraction(scale)),
         Add(("residual", "base"), "sr"),
     ]
     return Graph(("lr",), ("sr",), tuple(nodes))
@@ -192,6 +193,17 @@ def build_graph(architecture: str, *, scale: int, hyperparameters: Mapping[str, 
         raise ModelError(
             f"{architecture}: hyperparameters {dict(hyperparameters)} do not fit ({error})"
         ) from error
+
+
+def trained_flops(architecture: str, graph: Graph, tensors: Mapping[str, Array]) -> int:
+    """FLOPs per LR pixel of the network as trained, whatever a rewriting saves; convolutions only."""
+    flops = graph.flops(tensors)
+    if architecture != "srresnet":
+        return flops
+    rewritten = tensors["tail.weight"]
+    restored, _ = restore_tail(rewritten, tensors["tail.bias"])
+    scale = graph.scale
+    return flops - 2 * rewritten.size * (scale // 2) ** 2 + 2 * restored.size * scale**2
 
 
 def fold_srresnet(

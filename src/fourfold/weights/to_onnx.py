@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -12,17 +13,34 @@ from onnx import TensorProto, helper, numpy_helper
 from fourfold.weights.graph import (
     Add,
     Affine,
-    Bilinear,
+    Concat,
     Conv,
     Graph,
+    LeakyRelu,
     Node,
     PRelu,
+    Resize,
     Shuffle,
     Tanh,
     Tensors,
 )
 
 OPSET: Final = 17
+_RESIZE: Final[Mapping[str, Mapping[str, object]]] = {
+    "nearest": {
+        "mode": "nearest",
+        "nearest_mode": "floor",
+        "coordinate_transformation_mode": "asymmetric",
+    },
+    "linear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+    "cubic": {
+        "mode": "cubic",
+        "cubic_coeff_a": -0.75,
+        "coordinate_transformation_mode": "half_pixel",
+    },
+}
+"""Attributes of ONNX's Resize for each mode of ours."""
+
 IR_VERSION: Final = 8  # what opset 17 was released with; every runtime of the last years reads it
 
 
@@ -71,7 +89,7 @@ def build_onnx(
     return model
 
 
-def _size(scale: int) -> list[str]:
+def _size(scale: Fraction) -> list[str]:
     return ["height", "width"] if scale == 1 else [f"{scale}*height", f"{scale}*width"]
 
 
@@ -97,21 +115,11 @@ def _node(
         case PRelu(name=name):
             slope = constant(f"{name}.slope", tensors[f"{name}.slope"][:, None, None])
             proto = make("PRelu", [*inputs, slope], [output])
-        case Add():
-            proto = make("Add", inputs, [output])
-        case Shuffle(factor=factor):
-            proto = make("DepthToSpace", inputs, [output], blocksize=factor, mode="CRD")
-        case Tanh():
-            proto = make("Tanh", inputs, [output])
-        case Bilinear(factor=factor):
-            scales = constant(f"{output}.scales", np.array([1, 1, factor, factor]))
-            proto = make(
-                "Resize",
-                [*inputs, "", scales],
-                [output],
-                mode="linear",
-                coordinate_transformation_mode="half_pixel",
-            )
+        case Add(gains=gains):
+            return _sum(inputs, output, gains, constant), constants
+        case Resize(mode=mode, factor=factor):
+            scales = constant(f"{output}.scales", np.array([1, 1, factor, factor], np.float32))
+            proto = make("Resize", [*inputs, "", scales], [output], **_RESIZE[mode])
         case Affine(scale=gain, offset=offset):
             gain_name = constant(f"{output}.scale", np.array(gain))
             shift = constant(f"{output}.offset", np.array(offset))
@@ -121,5 +129,42 @@ def _node(
                 make("Add", [scaled, shift], [output]),
             ], constants
         case _:
-            raise AssertionError(f"no ONNX form of {type(node).__name__}")
+            kind, attributes = _without_tensors(node)
+            proto = make(kind, inputs, [output], **attributes)
     return [proto], constants
+
+
+def _without_tensors(node: Node) -> tuple[str, Mapping[str, object]]:
+    """Type and attributes of an operation that reads nothing but its inputs."""
+    match node:
+        case LeakyRelu(slope=slope):
+            return "LeakyRelu", {"alpha": slope}
+        case Concat():
+            return "Concat", {"axis": 1}
+        case Shuffle(factor=factor):
+            return "DepthToSpace", {"blocksize": factor, "mode": "CRD"}
+        case Tanh():
+            return "Tanh", {}
+    raise AssertionError(f"no ONNX form of {type(node).__name__}")
+
+
+def _sum(
+    inputs: list[str],
+    output: str,
+    gains: tuple[float, ...],
+    constant: Callable[[str, np.ndarray], str],
+) -> list[onnx.NodeProto]:
+    """A chain of Add, which runtimes fuse into the convolutions before it; they do not fuse Sum."""
+    nodes = []
+    terms = list(inputs)
+    for i, gain in enumerate(gains):
+        if gain != 1:
+            name = constant(f"{output}.gain{i}", np.array(gain))
+            terms[i] = f"{output}.term{i}"
+            nodes.append(helper.make_node("Mul", [inputs[i], name], [terms[i]]))
+    total = terms[0]
+    for i, term in enumerate(terms[1:], 1):
+        into = output if i == len(terms) - 1 else f"{output}.sum{i}"
+        nodes.append(helper.make_node("Add", [total, term], [into]))
+        total = into
+    return nodes

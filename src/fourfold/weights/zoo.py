@@ -15,6 +15,9 @@ BUNDLED_DIR: Final = Path(__file__).parent.parent / "bundled"
 DEFAULT_MODEL: Final = "srgan-x4"
 BUNDLED: Final = ("srgan-x4", "srresnet-x4")
 
+RUN_ONLY: Final = (".onnx", ".param")
+"""Suffixes of other programs' networks: run as they are, not blended, shown or exported."""
+
 TEXTURE_ENDS: Final = ("srresnet-x4", "srgan-x4")
 """What `texture` blends: 0 is the first, 1 the second."""
 
@@ -42,23 +45,26 @@ def _model_path(name: str | Path) -> Path:
             f"{path}: want a training run with model.safetensors, found none; "
             "training writes it with the first validation"
         )
+    if path.is_file() and path.suffix.lower() == ".bin":
+        path = path.with_suffix(".param")  # ncnn's pair goes by the name of its text
     if path.is_file():
         return path
     raise ModelNotFound(
-        f"{text}: no such model; want {', '.join(BUNDLED)}, a .safetensors or .onnx file, "
-        "or a training run folder"
+        f"{text}: no such model; want {', '.join(BUNDLED)}, a .safetensors, .onnx or ncnn "
+        ".param file, or a training run folder"
     )
 
 
 def get_model(name: str | Path = DEFAULT_MODEL) -> Model:
     """Load a model by bundled name, file or run folder.
 
-    Raises `UsageError` for an `.onnx` file: it can be run, but holds no weights of a known network.
+    Raises `UsageError` for `.onnx` and `.param` files: they can be run, but hold no weights of a
+    network that is known here.
     """
     path = resolve_model_path(name)
-    if path.suffix.lower() == ".onnx":
+    if path.suffix.lower() in RUN_ONLY:
         raise UsageError(
-            f"{path}: .onnx files run in `upscale` and `evaluate` only; here a bundled name, a "
+            f"{path}: {path.suffix} files run in `upscale` and `evaluate` only; here a bundled name, a "
             ".safetensors file or a training run is wanted"
         )
     return load_model(path)

@@ -78,10 +78,16 @@ def _header(rows: Sequence[Row]) -> str:
     return (
         "<header><h1>Super-resolution, scored</h1>"
         f"<p>{escape(', '.join(models))} on {escape(', '.join(datasets))}. "
-        f"fourfold {escape(__version__)}.</p>"
+        f"{_damage(rows)}fourfold {escape(__version__)}.</p>"
         '<button id="theme" type="button" aria-label="Switch between light and dark">'
         "◐</button></header>\n"
     )
+
+
+def _damage(rows: Sequence[Row]) -> str:
+    if not rows[0].get("degradation"):
+        return ""
+    return f"Inputs damaged: {escape(rows[0]['degradation'])}, seed {rows[0]['seed']}. "
 
 
 def _toolbar(models: Sequence[str]) -> str:
@@ -106,7 +112,7 @@ def _section(title: str, rows: Sequence[Row], exhibits: Sequence[Exhibit]) -> st
 
 
 def _table(rows: Sequence[Row]) -> str:
-    further = [key for key in rows[0] if key.startswith(("lpips", "niqe"))]
+    further = [key for key in rows[0] if key.startswith(("lpips", "dists", "niqe"))]
     columns = [*_COLUMNS, *((key.replace("_", " "), key, ".4f", min) for key in further)]
     own = [row for row in rows if not row.get("published")]
     best = {
