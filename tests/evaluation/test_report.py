@@ -57,6 +57,13 @@ def test_names_are_escaped(page_html):
     assert "&lt;b&gt;&amp;&quot;quoted&#x27;" in page_html
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_of_pictures_are_escaped(tmp_path, draw):
+    html = make_report(tmp_path, draw, names=("<script>alert(1)",))
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(1)" in html
+
+
 def test_table_plot_and_published_rows_are_there(page_html):
     assert "<svg" in page_html
     assert "SRGAN (paper)" in page_html

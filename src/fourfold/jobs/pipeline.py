@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import FourfoldError, MissingExtra, OutputError, UsageError
+from fourfold.errors import FourfoldError, MissingExtra, OutputError, UsageError, shown
 from fourfold.jobs.claims import Busy, Claims, Finished
 from fourfold.jobs.engines import Engines
 from fourfold.jobs.film import prepare_film
@@ -268,7 +268,8 @@ def _reason(name: str, error: Exception) -> str:
     else:
         logger.error("%s", name, exc_info=error)
         reason = f"{name}: {type(error).__name__}: {error} (a bug: please report it)"
-    return reason if name in reason else f"{name}: {reason}"
+    reason = shown(reason)
+    return reason if shown(name) in reason else f"{shown(name)}: {reason}"
 
 
 __all__ = ["Job", "prepare_job", "run", "run_all"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import InputError
+from fourfold.pictures.decode import whole_array
+from fourfold.pictures.formats import SUFFIXES
+from fourfold.pictures.source import open_source
 
-PICTURE_SUFFIXES: Final = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif"}
-    | {".jp2", ".avif", ".heic", ".heif"}
-)
+PICTURE_SUFFIXES: Final = SUFFIXES
 """What counts as a picture when a folder is searched (any case)."""
 
 
@@ -30,13 +30,8 @@ def find_pictures(folder: Path) -> list[Path]:
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Height and width from the header, orientation applied; `InputError` if unreadable."""
-    import pyvips
-
-    try:
-        image = _open(path).autorot()
-        return int(image.height), int(image.width)
-    except pyvips.Error as error:
-        raise InputError(f"{path}: not a readable picture ({_last_line(error)})") from error
+    with open_source(path) as source:
+        return source.height, source.width
 
 
 def read_rgb8(path: Path) -> npt.NDArray[np.uint8]:
@@ -45,37 +40,14 @@ def read_rgb8(path: Path) -> npt.NDArray[np.uint8]:
     Grey is repeated, 16 bit is rounded to 8, alpha is dropped, CMYK and Lab become sRGB.
     `InputError` for what is unreadable or holds neither 8 nor 16 bit integers.
     """
-    import pyvips
-
-    try:
-        image = _open(path).autorot()
-        if image.interpretation in ("cmyk", "lab", "labs", "xyz", "hsv"):
-            image = image.colourspace("srgb")
-        pixels: npt.NDArray[Any] = image.numpy()
-    except pyvips.Error as error:
-        raise InputError(f"{path}: not a readable picture ({_last_line(error)})") from error
+    with open_source(path) as source:
+        pixels = whole_array(source, as_rgb=True)
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if pixels.dtype != np.uint8:
         raise InputError(f"{path}: want 8 or 16 bit integers a channel, got {pixels.dtype}")
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
     colour = pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, axis=2)
     return np.ascontiguousarray(colour)
-
-
-def _open(path: Path) -> Any:
-    import pyvips
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    # libvips caches by name; a file may have been rewritten since.
-    return pyvips.Image.new_from_file(str(path), fail_on="truncated", revalidate=True)
-
-
-def _last_line(error: Any) -> str:
-    """The line in which libvips names the cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else "unknown reason"
 
 
 __all__ = ["PICTURE_SUFFIXES", "find_pictures", "picture_size", "read_rgb8"]
