@@ -22,8 +22,8 @@ import pyvips
 from stamp import stamp
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.jobs.inputs import find_inputs
-from fourfold.jobs.pipeline import OutputSettings, upscale_files
+from fourfold.jobs.inputs import find_requests
+from fourfold.jobs.pipeline import run_all
 from fourfold.pictures.images import read_pixels, write_pixels
 
 DEMO = Path(__file__).parents[1] / "docs" / "pictures" / "before-after.png"
@@ -54,11 +54,8 @@ def folder(files: int, side: int, rounds: int) -> None:
                 up.upscale(array)
             rates["engine"].append(megapixels / (time.perf_counter() - started))
             started = time.perf_counter()
-            found = find_inputs([str(root / "in")])
-            settings = OutputSettings(overwrite=True)
-            assert all(
-                o.status == "done" for o in upscale_files(found, str(root / "out"), up, settings)
-            )
+            requests, _ = find_requests([str(root / "in")], root / "out", overwrite=True)
+            assert all(o.status == "done" for o in run_all(requests, upscaler=up))
             rates["folder"].append(megapixels / (time.perf_counter() - started))
     ratios = np.divide(rates["folder"], rates["engine"])
     print(f"{files} JPEGs of {side}x{side}, x4, {rounds} rounds in turns, medians; {stamp()}")
@@ -69,7 +66,7 @@ def folder(files: int, side: int, rounds: int) -> None:
 
 _PEAK = """
 import resource, sys
-from fourfold.jobs.pipeline import upscale_file
+from fourfold.jobs.door import upscale_file
 upscale_file(sys.argv[1], sys.argv[2], max_pixels=10**11)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

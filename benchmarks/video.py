@@ -21,7 +21,7 @@ from stamp import stamp
 from fourfold import Upscaler
 from fourfold.films.decode import FrameReader
 from fourfold.films.probe import probe
-from fourfold.jobs.films.run import upscale_video
+from fourfold.jobs.door import upscale_video
 
 
 def main() -> None:

@@ -159,3 +159,32 @@ def in_memory(**traits: Any) -> bytes:
     buffer = Stream()
     make_film(Path("unused"), to=buffer, **traits)
     return buffer.getvalue()
+
+
+def upscale_video(
+    source: Path,
+    target: Path | None = None,
+    *,
+    upscaler: Any,
+    scale: float | None = None,
+    fit: str | None = None,
+    start: Any = None,
+    end: Any = None,
+    progress: Any = None,
+    cancel: Any = None,
+    overwrite: bool = True,
+    **settings: Any,
+) -> Any:
+    """A film enlarged by the film room alone, without claims and records."""
+    from fourfold.jobs.films.run import run_video
+    from fourfold.jobs.films.settings import VideoSettings, parse_time
+    from fourfold.jobs.size import TargetSize
+
+    made = VideoSettings(
+        size=TargetSize.parse(scale, fit),
+        start=None if start is None else parse_time(str(start), option="--start"),
+        end=None if end is None else parse_time(str(end), option="--end"),
+        overwrite=overwrite,
+        **settings,
+    )
+    return run_video(source, target, upscaler, made, progress=progress, cancel=cancel)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyvips
 
 from fourfold.engine.tiles import Box, plan_tiles
-from fourfold.jobs.inputs import find_inputs
-from fourfold.jobs.naming import OutputSettings
-from fourfold.jobs.pipeline import Outcome, upscale_files
-from fourfold.jobs.size import TargetSize
+from fourfold.jobs.inputs import find_requests
+from fourfold.jobs.outcome import Outcome
+from fourfold.jobs.pipeline import run_all
 
 
 class Nearest:
@@ -23,6 +23,8 @@ class Nearest:
     def __init__(self, scale: int = 2, *, tile: int = 100, max_memory: int = 10**9) -> None:
         self.scale, self.tile, self.max_memory = scale, tile, max_memory
         self.channels: list[int] = []
+        self.network = SimpleNamespace(name="nearest", sha256=f"{scale}")
+        self.tta, self.consistency = False, True
 
     def tiles(
         self, read: Any, height: int, width: int, channels: int
@@ -41,10 +43,8 @@ def enlarge(
     *inputs: Path, out: Path, upscaler: Any = None, recursive: bool = False, **settings: Any
 ) -> list[Outcome]:
     """Outcomes of a run over `inputs` into the folder `out`."""
-    size = TargetSize.parse(settings.pop("scale", None), settings.pop("fit", None))
-    found = find_inputs(map(str, inputs), recursive=recursive, leave_out=out)
-    options = OutputSettings(size=size, **settings)
-    return list(upscale_files(found, str(out), upscaler or Nearest(), options))
+    requests, _ = find_requests(map(str, inputs), out, recursive=recursive, **settings)
+    return list(run_all(requests, upscaler=upscaler or Nearest()))
 
 
 def enlarged(source: Path, out: Path, **settings: Any) -> tuple[Outcome, Any]:

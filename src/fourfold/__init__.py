@@ -13,13 +13,27 @@ from fourfold._version import __version__
 
 if TYPE_CHECKING:
     from fourfold.engine.upscaler import Upscaler
-    from fourfold.jobs.films.run import upscale_video
-    from fourfold.jobs.pipeline import upscale_file
+    from fourfold.jobs.door import plan, upscale_bytes, upscale_file, upscale_video
+    from fourfold.jobs.engines import open_upscaler
+    from fourfold.jobs.outcome import Outcome, Plan, Progress
+    from fourfold.jobs.pipeline import run, run_all
+    from fourfold.jobs.request import Request
+    from fourfold.jobs.stages import Cancelled
 
 _HOMES = {
+    "Cancelled": "fourfold.jobs.stages",
+    "Outcome": "fourfold.jobs.outcome",
+    "Plan": "fourfold.jobs.outcome",
+    "Progress": "fourfold.jobs.outcome",
+    "Request": "fourfold.jobs.request",
     "Upscaler": "fourfold.engine.upscaler",
-    "upscale_file": "fourfold.jobs.pipeline",
-    "upscale_video": "fourfold.jobs.films.run",
+    "open_upscaler": "fourfold.jobs.engines",
+    "plan": "fourfold.jobs.door",
+    "run": "fourfold.jobs.pipeline",
+    "run_all": "fourfold.jobs.pipeline",
+    "upscale_bytes": "fourfold.jobs.door",
+    "upscale_file": "fourfold.jobs.door",
+    "upscale_video": "fourfold.jobs.door",
 }
 
 
@@ -38,4 +52,19 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-__all__ = ["Upscaler", "__version__", "upscale_file", "upscale_video"]
+__all__ = [
+    "Cancelled",
+    "Outcome",
+    "Plan",
+    "Progress",
+    "Request",
+    "Upscaler",
+    "__version__",
+    "open_upscaler",
+    "plan",
+    "run",
+    "run_all",
+    "upscale_bytes",
+    "upscale_file",
+    "upscale_video",
+]

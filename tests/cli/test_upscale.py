@@ -53,7 +53,7 @@ def test_the_result_stands_beside_the_input(photo: Path, model: str) -> None:
         (["-s", "16"], (160, 224)),
         (["--fit", "100x100"], (71, 100)),
         (["--fit", "1080p"], (1080, 1512)),
-        (["-t", "5"], (40, 56)),
+        (["-t", "32"], (40, 56)),
         (["--tile", "0", "--tta"], (40, 56)),
     ],
 )
@@ -80,6 +80,53 @@ def test_existing_results_are_skipped_unless_told(
     assert "--overwrite" in capsys.readouterr().err
     assert run(["upscale", str(photo), "-n", model, "--overwrite"]) == 0
     assert read_pixels(out).shape == (40, 56, 3)
+
+
+def test_a_result_of_other_settings_is_an_error_in_words(
+    photo: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["upscale", str(photo), "-n", model]) == 0
+    assert run(["upscale", str(photo), "-n", model]) == 0
+    capsys.readouterr()
+    assert run(["upscale", str(photo), "-n", model, "--tta"]) == 1
+    said = one_line(capsys)
+    assert "tta off (now on); --overwrite replaces it, --suffix keeps both" in said
+    assert run(["upscale", str(photo), "-n", model, "--tta", "--suffix", "_b"]) == 0
+    assert run(["upscale", str(photo), "-n", model, "--tta", "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("ext", ["jpeg", "jpg", ".JPG"])
+def test_jpeg_and_jpg_are_one_format(photo: Path, model: str, ext: str) -> None:
+    out = photo.with_name("a.jpg")
+    assert run(["upscale", str(photo), "-n", model, "-o", str(out), "--ext", ext]) == 0
+    assert out.read_bytes().startswith(b"\xff\xd8")
+
+
+def test_dry_run_plans_pictures_and_touches_nothing(
+    photo: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = photo.parent / "new"
+    command = ["upscale", str(photo), "-n", model, "--dry-run", "-o", f"{new}/"]
+    assert run([*command, "--json", "--ext", "jpg"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert (planned["status"], planned["width"], planned["height"]) == ("planned", 56, 40)
+    assert planned["output"] == str(new / "photo_x4.jpg")
+    assert planned["seconds"] > 0
+    assert run(command) == 0
+    assert "photo_x4.png  56x40  about 0:0" in capsys.readouterr().out
+    assert [p.name for p in photo.parent.iterdir()] == ["photo.png"]
+    assert run([*command, str(photo.with_name("gone.png"))]) == 1
+    assert "no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "least"), [(["--tile", "4"], "32"), (["--max-memory", "10"], "300MB")]
+)
+def test_sizes_that_only_cost_time_are_refused(
+    photo: Path, model: str, option: list[str], least: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["upscale", str(photo), "-n", model, *option]) == 2
+    assert f"want at least {least}" in one_line(capsys)
 
 
 def test_json_is_one_object_per_input(

@@ -51,7 +51,7 @@ def test_films_without_a_name_get_the_steadier_model(
     film = make_film(tmp_path / "film.mp4", stamps=range(1), size=(16, 16))
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     assert run(["upscale", str(film), str(tmp_path / "a.png"), "-s", "2"]) == 0
-    assert loaded == ["srgan-x4", "srresnet-x4"]
+    assert loaded == ["srresnet-x4", "srgan-x4"]  # each once, as the inputs are given
     loaded.clear()
     assert run(["upscale", str(film), "--dry-run", "-s", "3"]) == 0
     assert run(["upscale", str(film), "--dry-run", "-s", "3", "-n", "srgan-x4"]) == 0
@@ -80,6 +80,8 @@ def test_dry_run_writes_nothing(
     assert outcome["seconds"] > 0
     assert run(command) == 0
     assert "12 frames  about 0:0" in capsys.readouterr().out
+    assert run([*command, "-o", str(tmp_path / "new" / "folder") + "/"]) == 0
+    assert "folder/film_x2.mp4" in capsys.readouterr().out
     assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
 
 
@@ -149,7 +151,7 @@ def test_two_films_never_become_one_file(
     assert run(["upscale", str(tmp_path), "-n", model, "--overwrite"]) == 1
     error = capsys.readouterr().err
     assert "film_x2.mp4 is the result of" in error
-    assert "use another --suffix or -o" in error
+    assert "use another --suffix, --ext or -o" in error
     with av.open(str(tmp_path / "film_x2.mp4")) as film:
         assert film.streams.video[0].frames == 2  # the first one's
 

@@ -12,8 +12,7 @@ import pytest
 from fourfold import Upscaler
 from fourfold.films.extent import Extent
 from fourfold.films.probe import open_input, probe
-from fourfold.jobs.films.run import upscale_video
-from tests.made_films import packets
+from tests.made_films import packets, upscale_video
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")

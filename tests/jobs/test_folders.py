@@ -13,9 +13,9 @@ import pytest
 from fourfold.errors import InputError, OutputError
 from fourfold.files.parts import locked_part
 from fourfold.jobs import pipeline
-from fourfold.jobs.inputs import find_inputs
-from fourfold.jobs.naming import OutputSettings
-from fourfold.jobs.pipeline import upscale_file, upscale_files
+from fourfold.jobs.door import upscale_file
+from fourfold.jobs.inputs import find_inputs, find_requests
+from fourfold.jobs.pipeline import run_all
 from tests.made_pictures import Nearest, enlarge, image
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
@@ -51,8 +51,8 @@ def test_results_go_inside_the_input_folder_without_growing_twice(tmp_path: Path
 def test_results_beside_the_inputs_are_not_inputs_of_the_next_run(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     for _ in range(3):
-        found = find_inputs([str(tmp_path)])
-        list(upscale_files(found, None, Nearest(), OutputSettings()))
+        requests, _ = find_requests([str(tmp_path)])
+        list(run_all(requests, upscaler=Nearest()))
     assert names(tmp_path) == ["a.png", "a_x2.png"]
 
 
@@ -251,8 +251,8 @@ def test_parts_of_a_killed_run_are_removed_and_living_ones_are_not(tmp_path: Pat
 
 def test_upscale_file_gives_the_path_or_raises(tmp_path: Path) -> None:
     a = picture(tmp_path / "a.png")
-    assert upscale_file(a, upscaler=Nearest()) == tmp_path / "a_x2.png"
-    assert upscale_file(a, upscaler=Nearest(), overwrite=False) == tmp_path / "a_x2.png"
+    assert upscale_file(a, upscaler=Nearest()).path == tmp_path / "a_x2.png"
+    assert upscale_file(a, upscaler=Nearest(), overwrite=False).path == tmp_path / "a_x2.png"
     with pytest.raises(InputError, match="no such file"):
         upscale_file(tmp_path / "b.png", upscaler=Nearest())
     with pytest.raises(OutputError, match="cannot write"):
@@ -277,7 +277,7 @@ def test_decoding_and_encoding_overlap_with_the_network(tmp_path: Path) -> None:
             return super().tiles(*args)
 
     enlarge(tmp_path / "in", out=tmp_path / "out", upscaler=Watching())
-    assert {"_prepare_all", "_finish_all"} <= threads
+    assert {"fourfold-prepare", "fourfold-finish"} <= threads
 
 
 def test_one_bug_does_not_end_the_night(

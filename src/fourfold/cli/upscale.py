@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from fourfold.cli.lines import json_line, one_line
-from fourfold.cli.upscale_video import is_video, upscale_videos, video_settings
 from fourfold.cli.verbose import VERBOSE
-from fourfold.cli.watch import Watch
+from fourfold.cli.watch import Watch, clock
 from fourfold.errors import UsageError
 
 if TYPE_CHECKING:
-    from fourfold.jobs.pipeline import Outcome
+    from fourfold.jobs.outcome import Outcome, Plan
+    from fourfold.jobs.request import Request
 
 
 _SIZE, _QUALITY, _FILMS, _MACHINE = "Size and format", "Quality", "Films", "Machine"
@@ -45,7 +43,12 @@ def upscale(
         None, "-o", "--output", metavar="OUT", help="File, folder or - (standard output)."
     ),
     model: str = typer.Option(
-        "auto", "-n", "--model", "--model_name", metavar="NAME", help="Bundled name, file, run."
+        "auto",
+        "-n",
+        "--model",
+        "--model_name",
+        metavar="NAME",
+        help="auto, bundled name, file, run.",
     ),
     scale: float | None = typer.Option(
         None,
@@ -77,7 +80,7 @@ def upscale(
     consistency: bool | None = typer.Option(
         None,
         "--consistency/--no-consistency",
-        help="Back-projection: no colour drift, the input comes back when made small.",
+        help="Back-projection: no colour drift, the input comes back. Else: as the model needs.",
         show_default=False,
         rich_help_panel=_QUALITY,
     ),
@@ -157,79 +160,59 @@ def upscale(
         False,
         "--dry-run",
         help="Say what would be written and how long it takes.",
-        rich_help_panel=_FILMS,
     ),
     verbose: bool = VERBOSE,
 ) -> int:
     """Make pictures and films larger; existing results are skipped, so the same command continues."""
-    from fourfold.engine.choose import chosen
-    from fourfold.engine.upscaler import Upscaler
-    from fourfold.files.paths import STDIO
-    from fourfold.jobs.inputs import find_inputs
-    from fourfold.jobs.pipeline import OutputSettings, upscale_files
-    from fourfold.jobs.size import TargetSize
+    from fourfold.jobs.inputs import find_requests
 
-    names = _names([*(inputs or []), *also])
+    names = [*(inputs or []), *also]
     out = _standard_output(names, out)
-    settings = OutputSettings(
-        size=TargetSize.parse(scale, fit),
-        ext=ext.lower().lstrip("."),
-        quality=quality,
-        suffix=suffix,
-        overwrite=overwrite,
-        max_pixels=max_pixels,
-    )
-    films = video_settings(
-        settings.size, codec, crf, preset, start, end, frames, preview, suffix, overwrite
-    )
-    leave_out = None if out in (None, STDIO) else Path(out)
-    everything = find_inputs(names, recursive=recursive, leave_out=leave_out)
-    _check_output(out, ext, several=len(everything) > 1 or not all(i.named for i in everything))
-    if not everything:
-        print(one_line(f"fourfold: note: {' '.join(names)}: no picture or film"), file=sys.stderr)
-    videos = [item for item in everything if is_video(item)]
-    found = [item for item in everything if not is_video(item) and not dry_run]
-    if out == STDIO and (len(everything) != 1 or as_json):
-        raise UsageError("-o -: want a single input and no --json")
-
-    upscaler_of = partial(
-        Upscaler,
+    if not names:
+        raise UsageError("upscale: want at least one INPUT, got none")
+    if not all(names):
+        raise UsageError("upscale: want the name of an INPUT, got an empty one")
+    requests, left_out = find_requests(
+        names,
+        out,
+        recursive=recursive,
+        model=model,
+        scale=scale,
+        fit=fit,
+        texture=texture,
+        tta=tta,
+        consistency=consistency,
         backend=backend,
         device=device,
         precision=precision,
         tile=tile,
-        texture=texture,
-        tta=tta,
-        consistency=consistency,
         max_memory=max_memory,
+        max_pixels=max_pixels,
+        ext=ext,
+        quality=quality,
+        suffix=suffix,
+        overwrite=overwrite,
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        start=start,
+        end=end,
+        frames=frames,
+        preview=preview,
     )
-    film = chosen(model, "film", texture=texture)
-    first = chosen(model, "still", texture=texture) if found or not videos else film
-    upscaler = upscaler_of(first)
-    failures: list[str] = []
-    with _terminable(), Watch(len(found)) as watch:
-        outcomes = upscale_files(found, out, upscaler, settings, watcher=watch)
-        with closing(outcomes):
-            for outcome in outcomes:
-                watch.finished(skipped=outcome.status == "skipped")
-                _report(outcome, as_json=as_json, quiet=out == STDIO)
-                if outcome.status == "failed":
-                    failures.append(outcome.reason or outcome.input)
-    options = {"dry_run": dry_run, "as_json": as_json, "single": len(everything) == 1}
+    if out == "-" and as_json:
+        raise UsageError("-o -: want no --json")
+    if not requests:
+        rest = f" but {len(left_out)} results of earlier runs; name those to take them"
+        none = f"{' '.join(names)}: no picture or film{rest if left_out else ''}"
+        print(one_line(f"fourfold: note: {none}"), file=sys.stderr)
     with _terminable():
-        upscaler = upscaler if first == film or not videos else upscaler_of(film)
-        failures += upscale_videos(videos, out, upscaler, films, **options)
-    _list_failures(failures, total=len(everything))
+        if dry_run:
+            failures = _plan_all(requests, as_json=as_json)
+        else:
+            failures = _run_all(requests, as_json=as_json, quiet=out == "-")
+    _list_failures(failures, total=len(requests))
     return 1 if failures else 0
-
-
-def _names(given: list[str]) -> list[str]:
-    """The inputs; `UsageError` when there is none, or one without a name."""
-    if not given:
-        raise UsageError("upscale: want at least one INPUT, got none")
-    if not all(given):
-        raise UsageError("upscale: want the name of an INPUT, got an empty one")
-    return given
 
 
 def _standard_output(names: list[str], out: str | None) -> str | None:
@@ -243,20 +226,48 @@ def _standard_output(names: list[str], out: str | None) -> str | None:
     return STDIO
 
 
-def _check_output(out: str | None, ext: str, *, several: bool) -> None:
-    """`UsageError` for a file name as the place of several results, or against --ext."""
-    from fourfold.files.paths import STDIO, is_folder
-    from fourfold.films.probe import has_film_suffix
-    from fourfold.pictures.formats import format_of_suffix, has_picture_suffix
+def _run_all(requests: list[Request], *, as_json: bool, quiet: bool) -> list[str]:
+    """Do the work; returns the reasons of what failed."""
+    from fourfold.jobs.pipeline import run_all
 
-    if out in (None, STDIO) or is_folder(Path(out)):
-        return
-    path = Path(out)
-    if several and (has_picture_suffix(path) or has_film_suffix(path)):
-        raise UsageError(f"-o {out}: want a folder for several inputs, got the name of a file")
-    form = format_of_suffix(path)
-    if form is not None and ext not in ("auto", form.name):
-        raise UsageError(f"-o {out} is written as {form.name}; leave --ext {ext} out")
+    failures: list[str] = []
+    with Watch(len(requests)) as watch, closing(run_all(requests, progress=watch)) as outcomes:
+        for outcome in outcomes:
+            watch.finished(skipped=outcome.status == "skipped")
+            _report(outcome, as_json=as_json, quiet=quiet)
+            if outcome.status == "failed":
+                failures.append(outcome.reason or outcome.input)
+    return failures
+
+
+def _plan_all(requests: list[Request], *, as_json: bool) -> list[str]:
+    """Say what the work would be; returns the reasons of what would fail."""
+    from fourfold.jobs.door import plan_all
+    from fourfold.jobs.outcome import Outcome
+
+    failures: list[str] = []
+    for plan in plan_all(requests):
+        if as_json:
+            print(json_line(plan.as_dict()), flush=True)
+        if isinstance(plan, Outcome):
+            failures.append(plan.reason or plan.input)
+            continue
+        if not as_json:
+            print(one_line(_planned(plan)), flush=True)
+        _note(plan.input, plan.notes)
+    return failures
+
+
+def _planned(plan: Plan) -> str:
+    guess = "an unknown number of" if plan.guess is None else f"perhaps {plan.guess} (by its size)"
+    count = guess if plan.count is None else plan.count
+    many = f"  {count} {'frames' if plan.is_film else 'pages'}" if count != 1 else ""
+    width, height = plan.shown
+    return (
+        f"{plan.path or 'standard output'}  {width}x{height}{many}  about "
+        f"{clock(plan.seconds)} at {plan.megapixels_per_second:.1f} MP/s"
+        + (f"  ({plan.exists})" if plan.exists else "")
+    )
 
 
 @contextmanager
@@ -279,13 +290,22 @@ def _report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
         print(json_line(outcome.as_dict()), flush=True)
     elif outcome.status == "skipped":
         print(one_line(f"{outcome.output} {outcome.reason}"), file=sys.stderr)
-    elif outcome.status == "done" and not quiet:
-        size = f"{outcome.width}x{outcome.height}"
-        pages = f"  {outcome.pages} pages" if outcome.pages > 1 else ""
-        rate = f"{outcome.seconds:.1f} s  {outcome.megapixels_per_second:.2f} MP/s"
-        print(one_line(f"{outcome.output}  {size}{pages}  {rate}"), flush=True)
-    for note in outcome.notes:
-        print(one_line(f"fourfold: note: {outcome.input}: {note}"), file=sys.stderr)
+    elif outcome.path is not None and not quiet:
+        width, height = outcome.size if outcome.frames is None else outcome.shown
+        size = f"{width}x{height}"
+        rate = f"{outcome.megapixels_per_second:.2f} MP/s"
+        if outcome.frames is not None:
+            done = f"{outcome.frames} frames  {clock(outcome.seconds)}"
+        else:
+            pages = f"{outcome.pages} pages  " if outcome.pages > 1 else ""
+            done = f"{pages}{outcome.seconds:.1f} s"
+        print(one_line(f"{outcome.output}  {size}  {done}  {rate}"), flush=True)
+    _note(outcome.input, outcome.notes)
+
+
+def _note(name: str, notes: Iterable[str]) -> None:
+    for note in notes:
+        print(one_line(f"fourfold: note: {name}: {note}"), file=sys.stderr)
 
 
 def _list_failures(failures: list[str], *, total: int) -> None:

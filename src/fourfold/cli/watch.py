@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.text import Text
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from fourfold.cli.lines import one_line
+
+if TYPE_CHECKING:
+    from fourfold.jobs.outcome import Progress
 
 
 class Watch:
-    """Files, megapixels, rate and time left; a `Watcher` of `jobs.pipeline`."""
+    """Files, rate and time left of all pictures, or of the film under way; called with reports."""
 
     def __init__(self, files: int) -> None:
         console = Console(stderr=True)
         columns = (
-            TextColumn("{task.fields[files]}/" + str(files) + " files"),
+            TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.fields[megapixels]:.0f} MP  {task.fields[rate]:.2f} MP/s"),
-            _TimeLeft(),
+            TextColumn("{task.fields[state]}"),
         )
-        self.progress = Progress(
-            *columns, console=console, transient=True, disable=not console.is_terminal
-        )
+        self.bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self.bar.add_task("", total=None, state="")
         self._files, self._finished = files, 0
-        self._planned, self._pictures, self._done = 0, 0, 0
+        self._totals: dict[str, int] = {}
+        self._done: dict[str, int] = {}
         self._started = time.perf_counter()
-        self._lock = threading.Lock()
-        self._task = self.progress.add_task(
-            "", total=None, files=0, megapixels=0.0, rate=0.0, left=None
-        )
 
     def __enter__(self) -> Watch:
-        self.progress.start()
+        self.bar.start()
         return self
 
     def __exit__(
@@ -43,55 +43,67 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.progress.stop()
+        self.bar.stop()
 
-    def planned(self, pixels: int) -> None:
-        """A picture begins."""
-        with self._lock:
-            self._planned += pixels
-            self._pictures += 1
-        self._show()
-
-    def enlarged(self, pixels: int) -> None:
-        """More pixels are computed."""
-        with self._lock:
-            self._done += pixels
+    def __call__(self, now: Progress) -> None:
+        """A tile or a frame is done."""
+        if now.detail is not None:
+            self.bar.update(
+                self._task,
+                description=one_line(now.input),
+                completed=now.done,
+                total=now.total,
+                state=_film_state(now.detail),
+            )
+            return
+        self._totals[now.input], self._done[now.input] = now.total or 0, now.done
         self._show()
 
     def finished(self, *, skipped: bool) -> None:
         """An input is over and done with; skipped ones were no work."""
-        with self._lock:
-            self._finished += 1
-            self._files -= skipped
-        self._show()
+        self._finished += 1
+        self._files -= skipped
+        if self._totals:
+            self._show()
 
     def _show(self) -> None:
         # Sizes of pictures to come are unknown; they are taken to be like those so far.
-        pictures = max(self._pictures, 1)
-        total = self._planned / pictures * max(self._files, self._pictures)
-        seconds = time.perf_counter() - self._started
-        rate = self._done / seconds if seconds else 0.0
-        self.progress.update(
+        pictures, done = len(self._totals), sum(self._done.values())
+        total = sum(self._totals.values()) / pictures * max(self._files, pictures)
+        rate = done / (time.perf_counter() - self._started)
+        left = clock((total - done) / rate) if done else "unknown time"
+        self.bar.update(
             self._task,
+            description=f"{self._finished}/{self._files} files",
+            completed=done,
             total=total or None,
-            completed=self._done,
-            files=self._finished,
-            megapixels=self._done / 1e6,
-            rate=rate / 1e6,
-            left=(total - self._done) / rate if rate else None,
+            state=f"{done / 1e6:.0f} MP  {rate / 1e6:.2f} MP/s  {left} left",
         )
 
 
-class _TimeLeft(ProgressColumn):
-    """Hours, minutes and seconds until the end."""
+def _film_state(now: Any) -> str:
+    if now.stage == "joining":
+        return f"{now.frames} frames, writing the file"
+    guess = "?" if now.guess is None else f"perhaps {now.guess}"
+    total = guess if now.total is None else now.total
+    resumed = f" ({now.resumed} from before)" if now.resumed else ""
+    return (
+        f"{now.frames}/{total} frames{resumed}  {now.fps:.2f} fps  "
+        f"{now.megapixels_per_second:.2f} MP/s  {clock(now.seconds_left)} left"
+    )
 
-    def render(self, task: Task) -> Text:
-        """See `ProgressColumn`."""
-        left = task.fields["left"]
-        if left is None:
-            return Text("-:--:-- left")
-        minutes, seconds = divmod(int(left), 60)
-        return Text(f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left")
+
+def clock(seconds: float | None) -> str:
+    """Hours, minutes and seconds.
+
+    >>> clock(3671.2), clock(None)
+    ('1:01:11', 'unknown time')
+    """
+    if seconds is None:
+        return "unknown time"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "clock"]

@@ -1,14 +1,63 @@
-"""What people name on a command line, as the pictures and films behind it."""
+"""What people name on a command line, as a request for each picture and film behind it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Final
 
-from fourfold.files.paths import Found
+from fourfold.errors import UsageError
+from fourfold.files.paths import STDIO, Found, is_folder
 from fourfold.files.paths import find_inputs as find_files
+from fourfold.films.join import FORMATS as FILM_FORMATS
 from fourfold.films.probe import has_film_suffix
-from fourfold.pictures.formats import has_picture_suffix, looks_like_picture
+from fourfold.jobs.records import read_record
+from fourfold.jobs.request import Request
+from fourfold.jobs.size import FRAMES
+from fourfold.pictures.formats import format_of_suffix, has_picture_suffix, looks_like_picture
+
+_ADDED: Final = rf"_x\d+(\.\d+)?|_\d+x\d+|_({'|'.join(FRAMES)})"
+"""What `TargetSize.suffix` adds to a name."""
+
+
+def find_requests(
+    names: Iterable[str],
+    target: str | Path | None = None,
+    *,
+    recursive: bool = False,
+    **options: Any,
+) -> tuple[list[Request], list[Path]]:
+    """A request for each picture and film behind names, folders and globs; and what is left out.
+
+    Files of folders and globs that are results of earlier runs are left out; given by its own name
+    each is an input like any other. `options` are those of `Request`. Raises `UsageError`, and
+    `InputError` for a glob that matches nothing.
+    """
+    request = Request(source=STDIO, target=target, **options)
+    leave_out = None if target in (None, STDIO) else Path(str(target))
+    found = find_inputs(names, recursive=recursive, leave_out=leave_out)
+    single = len(found) == 1 and found[0].named
+    if not single and leave_out is not None and _looks_like_file(leave_out):
+        raise UsageError(f"-o {target}: want a folder for several inputs, got the name of a file")
+    if target == STDIO and len(found) != 1:
+        raise UsageError("-o -: want a single input")
+    kept = without_results(found, request.suffix)
+    requests = [
+        request.model_copy(
+            update={
+                "source": str(item.path),
+                "relative": None if single else str(item.relative),
+            }
+        )
+        for item in kept
+    ]
+    left_out = {item.path for item in found} - {item.path for item in kept}
+    return requests, sorted(left_out)
+
+
+def _looks_like_file(path: Path) -> bool:
+    return not is_folder(path) and (has_picture_suffix(path) or has_film_suffix(path))
 
 
 def find_inputs(
@@ -25,4 +74,26 @@ def _is_wanted(path: Path) -> bool:
     return has_film_suffix(path) or has_picture_suffix(path) or looks_like_picture(path)
 
 
-__all__ = ["find_inputs"]
+def without_results(found: Iterable[Found], suffix: str | None = None) -> list[Found]:
+    """Leave out files of folders and globs that an earlier run has made.
+
+    They say so themselves (`jobs.records`), or are called like a result of another that is there:
+    `a_x4.png` or `a_1080p.png` beside `a.jpg`, or with the `suffix` of this run.
+    """
+    items = list(found)
+    stems = {item.path.with_suffix("") for item in items}
+    ending = re.compile(rf"({_ADDED}{'|' + re.escape(suffix) if suffix else ''})(_preview)?$")
+
+    def is_result(item: Found) -> bool:
+        path = item.path
+        if format_of_suffix(path) is None and path.suffix.lower() not in FILM_FORMATS:
+            return False
+        match = ending.search(path.stem)
+        if match and match.start() and path.with_name(path.stem[: match.start()]) in stems:
+            return True
+        return read_record(path) is not None
+
+    return [item for item in items if item.named or not is_result(item)]
+
+
+__all__ = ["find_inputs", "find_requests", "without_results"]

@@ -1,16 +1,16 @@
-"""What a result is called, which format it gets, and which files are results already."""
+"""What a result is called and which format it gets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from fourfold.errors import InputError, OutputError, UsageError
-from fourfold.files.paths import STDIO, Found
-from fourfold.jobs.size import TargetSize
-from fourfold.pictures.formats import EXTENSIONS, FORMATS, Format, format_of_suffix
+from fourfold.files.paths import STDIO
+from fourfold.jobs.request import Request
+from fourfold.pictures.formats import FORMATS, Format, format_of_suffix
 from fourfold.pictures.source import Source
 
 _ENCODER_SHARE: Final = 0.6
@@ -21,40 +21,11 @@ _FALLBACKS: Final = ("png", "webp", "tiff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSettings:
-    """Size, format and name of the results."""
-
-    size: TargetSize = field(default_factory=TargetSize)
-    ext: str = "auto"
-    """`auto` keeps the input's format where it can hold the result, else PNG (WebP or TIFF for
-    several frames or pages, TIFF for floats)."""
-    quality: int | None = None
-    """1 to 100 for JPEG, WebP and AVIF; None for a default of the format."""
-    suffix: str | None = None
-    """Added to the name; None for `_x4` and the like."""
-    overwrite: bool = False
-    max_pixels: int = 500_000_000
-    """Largest result, in pixels of all frames; larger ones are refused before decoding."""
-
-    def __post_init__(self) -> None:
-        ext = {"jpeg": "jpg", "tif": "tiff"}.get(self.ext, self.ext)
-        object.__setattr__(self, "ext", ext)
-        if ext not in EXTENSIONS:
-            raise UsageError(f"--ext: want {', '.join(EXTENSIONS)}, got {self.ext!r}")
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UsageError(f"--quality: want 1 to 100, got {self.quality}")
-        if self.max_pixels < 1:
-            raise UsageError(f"--max-pixels: want at least 1, got {self.max_pixels}")
-        if self.suffix is not None and ("/" in self.suffix or "\\" in self.suffix):
-            raise UsageError(f"--suffix: want a part of a file name, got {self.suffix!r}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One result to be made."""
 
     path: Path | None
-    """None: standard output."""
+    """None: standard output, or bytes."""
     form: Format
     width: int
     height: int
@@ -62,26 +33,18 @@ class Target:
     notes: tuple[str, ...]
 
 
-def plan_target(
-    source: Source,
-    found: Found,
-    out: str | None,
-    *,
-    network_scale: int,
-    settings: OutputSettings,
-    max_memory: int,
-    single: bool,
-) -> Target:
+def plan_target(source: Source, request: Request, *, network_scale: int, memory: int) -> Target:
     """Name, format and size of the result of `source`, from its header alone.
 
-    Raises `InputError` for a result beyond `max_pixels`, `OutputError` for one the asked format
-    cannot hold, `UsageError` for an output name of no known format.
+    `memory` is what the process should stay under, in bytes. Raises `InputError` for a result
+    beyond `max_pixels`, `OutputError` for one the asked format cannot hold, `UsageError` for an
+    output name of no known format.
     """
-    width, height = settings.size.of(source.width, source.height, network_scale)
-    check_pixels(source, settings, network_scale)
-    named = _named_file(out, single)
-    asked = format_of_suffix(named) if named is not None else FORMATS.get(settings.ext)
-    room = int(max_memory * _ENCODER_SHARE)
+    width, height = request.size.of(source.width, source.height, network_scale)
+    check_pixels(source, request, network_scale)
+    named = _named_file(request)
+    asked = format_of_suffix(named) if named is not None else FORMATS.get(request.ext)
+    room = int(memory * _ENCODER_SHARE)
     if asked is not None:
         problem = _problem(asked, source, width, height, room)
         if problem:
@@ -89,24 +52,21 @@ def plan_target(
         form, notes = asked, source.notes
     else:
         form, notes = _auto(source, width, height, room)
-    path = named
-    if path is None and out != STDIO:
-        added = _added(settings, network_scale)
-        path = _path(found, out, form, added)
+    path = named or _path(request, form, network_scale)
     return Target(path=path, form=form, width=width, height=height, notes=notes)
 
 
-def check_pixels(source: Source, settings: OutputSettings, network_scale: int) -> int:
+def check_pixels(source: Source, request: Request, network_scale: int) -> int:
     """Pixels of the result, all pages; `InputError` when more than `max_pixels`."""
-    width, height = settings.size.of(source.width, source.height, network_scale)
+    width, height = request.size.of(source.width, source.height, network_scale)
     network_pixels = source.width * source.height * network_scale**2
     pages = max(source.pages, source.sheets)
     pixels = max(width * height, network_pixels) * pages
-    if pixels > settings.max_pixels:
+    if pixels > request.max_pixels:
         frames = f" in {pages} pages" if pages > 1 else ""
         raise InputError(
             f"{source.path}: {source.width}x{source.height}{frames} makes {pixels} pixels, more "
-            f"than --max-pixels {settings.max_pixels}"
+            f"than --max-pixels {request.max_pixels}"
         )
     return pixels
 
@@ -145,52 +105,53 @@ def _auto(source: Source, width: int, height: int, room: int) -> tuple[Format, t
     raise OutputError(f"{source.path}: no format holds the result ({problem})")
 
 
-def _named_file(out: str | None, single: bool) -> Path | None:
-    """`-o` as a file: a single input, not a folder, a suffix."""
-    if out is None or out == STDIO or not single or Path(out).is_dir() or not Path(out).suffix:
+def named_file(request: Request) -> Path | None:
+    """The target as a file: not a folder, and with a suffix."""
+    target = request.target
+    if target is None or target == STDIO or request.relative is not None:
         return None
-    if format_of_suffix(Path(out)) is None:
+    path = Path(target)
+    if not path.suffix or str(target).endswith(("/", os.sep)) or path.is_dir():
+        return None
+    return path
+
+
+def _named_file(request: Request) -> Path | None:
+    path = named_file(request)
+    if path is None:
+        return None
+    form = format_of_suffix(path)
+    if form is None:
         suffixes = sorted(s for form in FORMATS.values() for s in form.suffixes)
-        raise UsageError(f"-o {out}: want one of {', '.join(suffixes)}, or a folder")
-    return Path(out)
+        raise UsageError(f"-o {request.target}: want one of {', '.join(suffixes)}, or a folder")
+    if request.ext not in ("auto", form.name):
+        raise UsageError(
+            f"-o {request.target} is written as {form.name}; leave --ext {request.ext} out"
+        )
+    return path
 
 
-def _path(found: Found, out: str | None, form: Format, added: str) -> Path:
-    if str(found.path) == STDIO:
-        return Path(out or ".") / f"stdin{added}{form.suffixes[0]}"
+def _path(request: Request, form: Format, network_scale: int) -> Path | None:
+    """Beside the source or in the folder that is the target; None for what becomes no file."""
+    if request.target == STDIO or (request.target is None and isinstance(request.source, bytes)):
+        return None
     # The input's own spelling (.JPG, .jpeg) stays where it names the format.
-    own = found.path.suffix
+    source = request.path or Path("stdin" if request.source == STDIO else "bytes")
+    own = source.suffix
     ext = own if own.lower() in form.suffixes else form.suffixes[0]
-    name = f"{found.path.stem}{added}{ext}"
-    return found.path.with_name(name) if out is None else Path(out) / found.relative.with_name(name)
+    return placed(request, f"{source.stem}{added(request, network_scale)}{ext}")
 
 
-def _added(settings: OutputSettings, network_scale: int) -> str:
-    if settings.suffix is not None:
-        return settings.suffix
-    return settings.size.suffix(network_scale)
+def placed(request: Request, name: str) -> Path:
+    """The result called `name`, in the folder `target`, or beside the source."""
+    if request.target is not None:
+        return Path(request.target) / Path(request.relative or name).with_name(name)
+    return Path(name) if request.path is None else request.path.with_name(name)
 
 
-def without_results(
-    found: Iterable[Found], settings: OutputSettings, network_scale: int
-) -> list[Found]:
-    """Leave out files of a folder that are results of others in it, of an earlier run.
-
-    `a_x4.png` beside `a.jpg` is one; given by its own name it is an input like any other.
-    """
-    items = list(found)
-    added = _added(settings, network_scale)
-    if not added:
-        return items
-    stems = {item.path.with_suffix("") for item in items}
-
-    def is_result(item: Found) -> bool:
-        stem = item.path.stem
-        if item.named or not stem.endswith(added) or format_of_suffix(item.path) is None:
-            return False
-        return item.path.with_name(stem.removesuffix(added) or stem) in stems
-
-    return [item for item in items if not is_result(item)]
+def added(request: Request, network_scale: int) -> str:
+    """What is added to the name."""
+    return request.size.suffix(network_scale) if request.suffix is None else request.suffix
 
 
-__all__ = ["OutputSettings", "Target", "check_pixels", "plan_target", "without_results"]
+__all__ = ["Target", "added", "check_pixels", "named_file", "placed", "plan_target"]

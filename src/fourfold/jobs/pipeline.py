@@ -1,330 +1,266 @@
-"""Files in, files out: decoding, network and encoding overlap; each result is whole or absent."""
+"""Requests through their steps: prepare, enlarge, finish, which overlap where there are many."""
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypeVar
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import FourfoldError, UsageError, shown
-from fourfold.files.paths import STDIO, Found
-from fourfold.jobs.claims import Claims
-from fourfold.jobs.naming import OutputSettings, without_results
-from fourfold.jobs.picture import Finished, Picture, enlarge, finish, prepare
-from fourfold.jobs.size import TargetSize
-from fourfold.weights.zoo import DEFAULT_MODEL
+from fourfold.errors import FourfoldError, MissingExtra, OutputError, UsageError, shown
+from fourfold.jobs.claims import Busy, Claims, Finished
+from fourfold.jobs.engines import Engines
+from fourfold.jobs.film import prepare_film
+from fourfold.jobs.outcome import Outcome, Report
+from fourfold.jobs.picture import prepare
+from fourfold.jobs.request import Request
+from fourfold.jobs.stages import Cancelled, Channel, Crew
 
 logger = logging.getLogger(__name__)
 
 _AHEAD: Final = 1
 """Pictures that wait between two steps; each holds pixels."""
 
-_TICK: Final = 0.1
-"""Seconds after which a waiting thread looks whether to stop."""
 
-T = TypeVar("T")
+class Job(Protocol):
+    """A picture or film that is prepared: its result is claimed until `close`."""
 
+    request: Request
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one input."""
+    def enlarge(self, report: Report | None, stop: threading.Event | None) -> None:
+        """Run the network."""
 
-    input: str
-    status: Literal["done", "skipped", "failed"]
-    output: str | None = None
-    reason: str | None = None
-    width: int = 0
-    height: int = 0
-    pages: int = 1
-    seconds: float = 0.0
-    """Of work on this input: decoding, network and encoding; they overlap with other inputs'."""
-    notes: tuple[str, ...] = ()
-    """What could not be kept, and why."""
+    def finish(self, stop: threading.Event | None) -> Outcome:
+        """Publish the result."""
 
-    @property
-    def megapixels(self) -> float:
-        """Of the result, all pages."""
-        return self.width * self.height * self.pages / 1e6
-
-    @property
-    def megapixels_per_second(self) -> float:
-        """Output rate, everything included."""
-        return self.megapixels / self.seconds if self.seconds else 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "input": self.input,
-            "output": self.output,
-            "status": self.status,
-            "reason": self.reason,
-            "width": self.width,
-            "height": self.height,
-            "pages": self.pages,
-            "seconds": round(self.seconds, 3),
-            "megapixels_per_second": round(self.megapixels_per_second, 3),
-            "notes": list(self.notes),
-        }
+    def close(self) -> None:
+        """Free everything; called once, whatever happens."""
 
 
-_Numbered = tuple[int, Outcome]
-"""With the number of its input."""
-
-
-class Watcher(Protocol):
-    """Told how the work goes on; called from the thread that runs the network."""
-
-    def planned(self, pixels: int) -> None:
-        """A picture begins whose network result has so many pixels."""
-
-    def enlarged(self, pixels: int) -> None:
-        """So many more are computed."""
-
-
-def upscale_file(
-    source: str | Path,
-    target: str | Path | None = None,
+def run(
+    request: Request,
     *,
-    model: str | Path = DEFAULT_MODEL,
-    scale: float | None = None,
-    fit: str | None = None,
-    ext: str = "auto",
-    quality: int | None = None,
-    suffix: str | None = None,
-    overwrite: bool = True,
-    max_pixels: int = 500_000_000,
+    progress: Report | None = None,
+    stop: threading.Event | None = None,
     upscaler: Upscaler | None = None,
-    **options: Any,
-) -> Path:
-    """Enlarge one picture file and return the path of the result.
+) -> Outcome:
+    """Enlarge one picture or film.
 
     Args:
-        source: the picture.
-        target: result file or folder; `<name>_x4.<ext>` beside the source by default.
-        model: see `Upscaler`; `options` are passed on to it.
-        scale, fit, ext, quality, suffix, max_pixels: as the options of `fourfold upscale`.
-        overwrite: False keeps an existing result and returns its path.
-        upscaler: one to reuse; `model` and `options` are then ignored.
+        request: what and how.
+        progress: called from this thread after every tile or frame.
+        stop: when set, the work ends with `Cancelled` after the tile or frame under way. Films go
+            on from their last finished segment when they are run again.
+        upscaler: one to share between threads and calls, from `open_upscaler`, or any other for a
+            request that sets none of its options.
 
-    Raises `InputError` or `OutputError` naming the file, `UsageError` for wrong options.
+    A result of the same settings that exists is kept: the outcome is then `skipped`. Raises
+    `InputError` or `OutputError` naming the file, `UsageError` for what cannot be done as asked.
     """
-    settings = OutputSettings(
-        size=TargetSize.parse(scale, fit),
-        ext=ext,
-        quality=quality,
-        suffix=suffix,
-        overwrite=overwrite,
-        max_pixels=max_pixels,
-    )
-    up = upscaler or Upscaler(model, **options)
-    found = Found(Path(source), Path(Path(source).name))
-    out = None if target is None else str(target)
+    started = time.perf_counter()
     try:
-        picture = prepare(found, out, up, settings, single=True, claim=Claims(found.path).take)
+        job = prepare_job(request, Engines(upscaler).of(request), Claims(), stop)
+        try:
+            job.enlarge(progress, stop)
+            outcome = job.finish(stop)
+        finally:
+            job.close()
     except Finished as kept:
-        return kept.path
-    try:
-        enlarge(picture, up)
-        finish(picture, quality=quality)
-        assert picture.target.path is not None
-        return picture.target.path
-    finally:
-        picture.close()
+        return _kept(request, kept)
+    except InterruptedError as error:
+        raise Cancelled(f"{request.name}: stopped before its end") from error
+    except OSError as error:
+        raise OutputError(_reason(request.name, error)) from error
+    return replace(outcome, seconds=time.perf_counter() - started)
 
 
-def upscale_files(
-    inputs: Iterable[Found],
-    out: str | None,
-    upscaler: Upscaler,
-    settings: OutputSettings,
+def run_all(
+    requests: Iterable[Request],
     *,
-    watcher: Watcher | None = None,
+    progress: Report | None = None,
+    stop: threading.Event | None = None,
+    upscaler: Upscaler | None = None,
 ) -> Generator[Outcome, None, None]:
-    """Enlarge each input; a failed one is reported in its outcome and never stops the rest.
+    """Enlarge everything; a failed one is reported in its outcome and never stops the rest.
 
-    Results of an earlier run in the same folders are not inputs. Closing the iterator (Ctrl-C)
-    stops the threads and removes scratch files. Raises `UsageError`.
+    Outcomes come in the order of the requests, but for results that another process was working
+    on, which come last. Closing the iterator (Ctrl-C) ends the threads and removes scratch files.
+    Raises `UsageError`, and `Cancelled` once `stop` is set.
     """
-    found = without_results(inputs, settings, upscaler.scale)
-    run = _Run(found, out, upscaler, settings)
-    try:
-        yield from _in_order(run.outcomes(watcher))
-    finally:
-        run.stop()
+    work = _Run(list(requests), Engines(upscaler), Crew(stop))
+    yield from _in_order(work.outcomes(progress))
 
 
-def _in_order(numbered: Iterator[tuple[int, Outcome]]) -> Iterator[Outcome]:
-    """Outcomes in the order of the inputs, though some are known early."""
-    early: dict[int, Outcome] = {}
+def prepare_job(
+    request: Request, upscaler: Upscaler, claims: Claims, stop: threading.Event | None
+) -> Job:
+    """Claim and read; see `jobs.picture.prepare`."""
+    if request.is_film:
+        return prepare_film(request, upscaler, claims)
+    return prepare(request, upscaler, claims, stop=stop)
+
+
+_Numbered = tuple[int, Outcome | None]
+"""With the number of its request; None: the outcome comes later, under another number."""
+
+
+def _in_order(numbered: Iterator[_Numbered]) -> Iterator[Outcome]:
+    """Outcomes in the order of their numbers, though some are known early."""
+    early: dict[int, Outcome | None] = {}
     following = 0
     for number, outcome in numbered:
         early[number] = outcome
         while following in early:
-            yield early.pop(following)
+            known = early.pop(following)
             following += 1
+            if known is not None:
+                yield known
 
 
 @dataclass(slots=True, kw_only=True)
 class _Work:
-    """A picture on its way with the time spent on it."""
+    """A job on its way with the time spent on it."""
 
     number: int
-    """Of the input, from 0."""
-    name: str
-    picture: Picture
-    seconds: float = 0.0
+    job: Job
+    seconds: float
 
 
 @dataclass(slots=True)
 class _Run:
     """The threads of one call: decode | network (the caller's thread) | encode."""
 
-    found: list[Found]
-    out: str | None
-    upscaler: Upscaler
-    settings: OutputSettings
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _prepared: queue.Queue[_Work | _Numbered | UsageError | None] = field(
-        default_factory=lambda: queue.Queue(_AHEAD)
-    )
-    _enlarged: queue.Queue[_Work | None] = field(default_factory=lambda: queue.Queue(_AHEAD))
-    _done: queue.SimpleQueue[_Numbered] = field(default_factory=queue.SimpleQueue)
-    _threads: list[threading.Thread] = field(default_factory=list)
+    requests: list[Request]
+    engines: Engines
+    crew: Crew
+    _claims: Claims = field(default_factory=Claims)
 
-    def outcomes(self, watcher: Watcher | None) -> Iterator[_Numbered]:
+    def outcomes(self, progress: Report | None) -> Iterator[_Numbered]:
         """Run the network over what is prepared; yield numbered outcomes as they are known."""
-        self._start(self._prepare_all)
-        self._start(self._finish_all)
-        waiting = 0
-        while (item := _get(self._prepared, self._stop)) is not None:
-            if isinstance(item, UsageError):
-                raise item
-            if isinstance(item, tuple):
-                yield item
-            else:
-                failed = self._enlarge(item, watcher)
-                if failed is not None:
-                    yield item.number, failed
-                elif _put(self._enlarged, item, self._stop):
-                    waiting += 1
-            while not self._done.empty():
-                waiting -= 1
-                yield self._done.get()
-        _put(self._enlarged, None, self._stop)
-        for _ in range(waiting):
-            yield self._done.get()
+        for request in self.requests:
+            self.engines.of(request)  # a bad model is one error, not one for each picture
+        stop = self.crew.stop
+        prepared: Channel[_Work | _Numbered] = Channel(_AHEAD, stop)
+        enlarged: Channel[_Work] = Channel(_AHEAD, stop)
+        done: Channel[_Numbered] = Channel(0, stop)
+        self.crew.start(lambda: self._prepare_all(prepared), "prepare")
+        self.crew.start(lambda: self._finish_all(enlarged, done), "finish")
+        try:
+            for item in prepared:
+                known = item if isinstance(item, tuple) else self._enlarge(item, progress)
+                if known is not None and not stop.is_set():
+                    yield known
+                elif isinstance(item, _Work) and known is None and not enlarged.put(item):
+                    _close(item)
+                yield from done.waiting()
+            enlarged.end()
+            yield from done
+            if stop.is_set():
+                self.crew.join()
+                raise Cancelled("stopped; finished results are kept, the same call goes on")
+        finally:
+            stop.set()
+            self.crew.wait()
+            for left in (*prepared.waiting(), *enlarged.waiting()):
+                if isinstance(left, _Work):
+                    _close(left)
 
-    def stop(self) -> None:
-        """End the threads and free what is under way."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        for waiting in (self._prepared, self._enlarged):
-            while not waiting.empty():
-                item = waiting.get()
-                if isinstance(item, _Work):
-                    item.picture.close()
-
-    def _start(self, target: Callable[[], None]) -> None:
-        thread = threading.Thread(target=target, name=target.__name__, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _prepare_all(self) -> None:
-        claims = Claims()
-        for number, item in enumerate(self.found):
-            prepared = self._prepare(number, item, claims)
-            if not _put(self._prepared, prepared, self._stop):
-                if isinstance(prepared, _Work):
-                    prepared.picture.close()
+    def _prepare_all(self, prepared: Channel[_Work | _Numbered]) -> None:
+        """Results another process is at are looked at once more when all others are done."""
+        busy: list[Request] = []
+        for number, request in enumerate(self.requests):
+            try:
+                item = self._prepare(number, request)
+            except Busy:
+                busy.append(request)
+                item = number, None
+            if not _handed_on(item, prepared):
                 return
-        _put(self._prepared, None, self._stop)
+        for number, request in enumerate(busy, len(self.requests)):
+            try:
+                item = self._prepare(number, request)
+            except Busy as error:
+                item = number, _kept(request, Finished(error.path, "is another process's work"))
+            if not _handed_on(item, prepared):
+                return
+        prepared.end()
 
-    def _prepare(self, number: int, item: Found, claims: Claims) -> _Work | _Numbered | UsageError:
+    def _prepare(self, number: int, request: Request) -> _Work | _Numbered:
         started = time.perf_counter()
-        claims.owner = item.path
-        name = str(item.path)
         try:
-            picture = prepare(
-                item,
-                self.out,
-                self.upscaler,
-                self.settings,
-                single=len(self.found) == 1 and item.named,
-                claim=claims.take,
-                stop=self._stop,
-            )
+            upscaler = self.engines.of(request)
+            job = prepare_job(request, upscaler, self._claims, self.crew.stop)
         except Finished as kept:
-            reason = "exists (--overwrite replaces it)"
-            output = str(kept.path)
-            return number, Outcome(input=name, output=output, status="skipped", reason=reason)
-        except UsageError as error:
-            return error
-        except Exception as error:
-            return number, _failed(name, error)
-        return _Work(
-            number=number, name=name, picture=picture, seconds=time.perf_counter() - started
-        )
-
-    def _enlarge(self, work: _Work, watcher: Watcher | None) -> Outcome | None:
-        """None when the picture goes on to be encoded."""
-        started = time.perf_counter()
-        if watcher is not None:
-            watcher.planned(work.picture.network_pixels * self.upscaler.scale**2)
-        progress = None if watcher is None else watcher.enlarged
-        try:
-            enlarge(work.picture, self.upscaler, progress=progress, stop=self._stop)
-        except Exception as error:
-            work.picture.close()
-            return _failed(work.name, error)
-        except BaseException:
-            work.picture.close()
+            return number, _kept(request, kept)
+        except Busy:
             raise
+        except Exception as error:
+            if isinstance(error, UsageError) and not isinstance(error, MissingExtra):
+                raise
+            return number, _failed(request.name, error)
+        return _Work(number=number, job=job, seconds=time.perf_counter() - started)
+
+    def _enlarge(self, work: _Work, progress: Report | None) -> _Numbered | None:
+        """None when the job goes on to be finished."""
+        started = time.perf_counter()
+        try:
+            work.job.enlarge(progress, self.crew.stop)
+        except BaseException as error:
+            _close(work)
+            if isinstance(error, UsageError) or not isinstance(error, Exception):
+                raise
+            return work.number, _failed(work.job.request.name, error)
         work.seconds += time.perf_counter() - started
         return None
 
-    def _finish_all(self) -> None:
-        while (work := _get(self._enlarged, self._stop)) is not None:
+    def _finish_all(self, enlarged: Channel[_Work], done: Channel[_Numbered]) -> None:
+        for work in enlarged:
             started = time.perf_counter()
             try:
-                notes = finish(work.picture, quality=self.settings.quality, stop=self._stop)
-                seconds = work.seconds + time.perf_counter() - started
-                outcome = _done(work, notes, seconds)
+                try:
+                    outcome = work.job.finish(self.crew.stop)
+                finally:
+                    work.job.close()
             except Exception as error:
-                outcome = _failed(work.name, error)
-            finally:
-                work.picture.close()
-            self._done.put((work.number, outcome))
+                outcome = _failed(work.job.request.name, error)
+            seconds = work.seconds + time.perf_counter() - started
+            done.put((work.number, replace(outcome, seconds=seconds)))
+        done.end()
 
 
-def _done(work: _Work, notes: tuple[str, ...], seconds: float) -> Outcome:
-    target = work.picture.target
-    return Outcome(
-        input=work.name,
-        output=STDIO if target.path is None else str(target.path),
-        status="done",
-        width=target.width,
-        height=target.height,
-        pages=work.picture.pages,
-        seconds=seconds,
-        notes=notes,
-    )
+def _handed_on(item: _Work | _Numbered, prepared: Channel[_Work | _Numbered]) -> bool:
+    if prepared.put(item):
+        return True
+    if isinstance(item, _Work):
+        _close(item)
+    return False
+
+
+def _close(work: _Work) -> None:
+    """Free a job that comes to nothing; why it does is known already."""
+    try:
+        work.job.close()
+    except Exception:
+        logger.warning("%s: not cleaned up", work.job.request.name, exc_info=True)
+
+
+def _kept(request: Request, kept: Finished) -> Outcome:
+    return Outcome(input=request.name, path=kept.path, status="skipped", reason=kept.reason)
 
 
 def _failed(name: str, error: Exception) -> Outcome:
     """An outcome for any error: one bad picture must not end a night's work."""
+    return Outcome(input=name, status="failed", reason=_reason(name, error))
+
+
+def _reason(name: str, error: Exception) -> str:
     if isinstance(error, FourfoldError):
         reason = str(error)
     elif isinstance(error, MemoryError):
         reason = f"{name}: out of memory; try a smaller --max-memory"
-    elif isinstance(error, InterruptedError):
-        reason = f"{name}: stopped before its end"  # asked for; nobody reads this outcome
     elif isinstance(error, OSError):
         reason = f"{name}: {error.strerror or error}"
         if error.filename and str(error.filename) != name:
@@ -333,36 +269,7 @@ def _failed(name: str, error: Exception) -> Outcome:
         logger.error("%s", name, exc_info=error)
         reason = f"{name}: {type(error).__name__}: {error} (a bug: please report it)"
     reason = shown(reason)
-    if shown(name) not in reason:
-        reason = f"{shown(name)}: {reason}"
-    return Outcome(input=name, status="failed", reason=reason)
+    return reason if shown(name) in reason else f"{shown(name)}: {reason}"
 
 
-def _put(waiting: queue.Queue[T], item: T, stop: threading.Event) -> bool:
-    """False when `stop` came first."""
-    while not stop.is_set():
-        try:
-            waiting.put(item, timeout=_TICK)
-        except queue.Full:
-            continue
-        return True
-    return False
-
-
-def _get(waiting: queue.Queue[T], stop: threading.Event) -> T | None:
-    """None when `stop` came first."""
-    while not stop.is_set():
-        try:
-            return waiting.get(timeout=_TICK)
-        except queue.Empty:
-            continue
-    return None
-
-
-__all__ = [
-    "Outcome",
-    "OutputSettings",
-    "Watcher",
-    "upscale_file",
-    "upscale_files",
-]
+__all__ = ["Job", "prepare_job", "run", "run_all"]

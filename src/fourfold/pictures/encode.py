@@ -96,12 +96,11 @@ def encode(
     Returns notes on what the format could not hold. Raises `OutputError`; `InterruptedError` when
     `stop` is set meanwhile.
     """
-    image, notes = _own_colours(result, source), list[str]()
-    image = _own_depth(image, result, source, form, notes)
+    notes = list(losses(source, form))
+    image = _own_colours(result, source)
+    image = _own_depth(image, result, source, form)
     if source.alpha and not form.alpha:
         image = image.flatten(background=[float(_PEAKS[image.format])] * (image.bands - 1))
-        notes.append(f"{form.name} has no transparency; shown on white")
-    notes += _left_out(source, form)
     image = _with_fields(image, result, source)
     exact = source.marks.lossless and form.name == source.format
     saving = Saving(
@@ -126,8 +125,17 @@ def encode(
     return tuple(notes)
 
 
-def _left_out(source: Source, form: Format) -> Iterator[str]:
-    """What the header holds and `form` does not."""
+def losses(source: Source, form: Format) -> Iterator[str]:
+    """What the source holds and `form` does not, as far as its header tells."""
+    deepest, held = max(form.depths), 12 if form.name == "avif" else 16
+    if source.depth > deepest == 8:
+        yield f"{source.depth} bits per channel became 8: {form.name} holds no more"
+    elif source.depth > deepest or (
+        source.depth == 16 and get(source.header, "bits-per-sample", 16) > held
+    ):
+        yield f"numbers became {held} bits: {form.name} holds no more"
+    if source.alpha and not form.alpha:
+        yield f"{form.name} has no transparency; shown on white"
     for name, called in NOT_HELD.get(form.name, {}).items():
         if source.header.get_typeof(name):
             yield f"{form.name} holds no {called}"
@@ -145,18 +153,13 @@ def _own_colours(result: Result, source: Source) -> Any:
     return from_network(image, source.colour, alpha=source.alpha)
 
 
-def _own_depth(image: Any, result: Result, source: Source, form: Format, notes: list[str]) -> Any:
+def _own_depth(image: Any, result: Result, source: Source, form: Format) -> Any:
     low, high = result.value_range
     if source.depth == 32 and 32 in form.depths:
         image = image if (low, high) == (0.0, 1.0) else image.linear(high - low, low)
         kept = source.header.format
         return image if kept in ("float", "double") else image.rint().cast(kept)
     wide = source.depth > 8 and 16 in form.depths
-    held = 12 if form.name == "avif" else 16
-    if source.depth > 8 and not wide:
-        notes.append(f"{source.depth} bits per channel became 8: {form.name} holds no more")
-    elif wide and (source.depth == 32 or get(source.header, "bits-per-sample", 16) > held):
-        notes.append(f"numbers became {held} bits: {form.name} holds no more")
     target = "ushort" if wide else "uchar"
     if image.format != target:
         image = image.linear(_PEAKS[target] / _PEAKS[image.format], 0).rint().cast(target)
@@ -257,4 +260,4 @@ SAVERS: Final[Mapping[str, Callable[[Any, bytes, Saving], None]]] = {
     "gif": _save_gif,
 }
 
-__all__ = ["SAVERS", "Result", "Saving", "encode"]
+__all__ = ["SAVERS", "Result", "Saving", "encode", "losses"]

@@ -99,18 +99,21 @@ def open_source(
     if content is not None and not content:
         raise InputError(f"{path}: is empty (0 bytes)")
     with io.BytesIO(content) if content is not None else regular_file(path) as file:
-        source = _describe(path, file, content, page)
-        logger.debug(
-            "read %s: %s, %dx%d, %d channels of %d bits, %d pages",
-            path,
-            source.format,
-            source.width,
-            source.height,
-            source.channels,
-            source.depth,
-            max(source.pages, source.sheets),
-        )
-        yield source
+        yield _logged(_describe(path, file, content, page))
+
+
+def _logged(source: Source) -> Source:
+    logger.debug(
+        "read %s: %s, %dx%d, %d channels of %d bits, %d pages",
+        source.path,
+        source.format,
+        source.width,
+        source.height,
+        source.channels,
+        source.depth,
+        max(source.pages, source.sheets),
+    )
+    return source
 
 
 def _describe(path: Path, file: BinaryIO, content: bytes | None, page: int | None) -> Source:

@@ -13,8 +13,7 @@ from fourfold import Upscaler
 from fourfold.films.captions import with_captions
 from fourfold.films.light import Light, light_of
 from fourfold.films.packets import Segment, Stamp, read_segment, write_segment
-from fourfold.jobs.films.run import upscale_video
-from tests.made_films import make_film, picture
+from tests.made_films import make_film, picture, upscale_video
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")

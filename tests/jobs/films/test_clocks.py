@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from fourfold import Upscaler
-from fourfold.jobs.films.run import upscale_video
-from tests.made_films import make_film, packets, picture, times
+from tests.made_films import make_film, packets, picture, times, upscale_video
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")

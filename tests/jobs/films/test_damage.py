@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from fourfold import Upscaler
-from fourfold.jobs.films.run import upscale_video
-from tests.made_films import make_film
+from tests.made_films import make_film, upscale_video
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")

@@ -16,14 +16,9 @@ from fourfold import Upscaler
 from fourfold.errors import InputError, OutputError, UsageError
 from fourfold.films import probe
 from fourfold.jobs.films import work
-from fourfold.jobs.films.run import (
-    Cancelled,
-    VideoSettings,
-    estimate_video,
-    upscale_video,
-)
+from fourfold.jobs.films.run import Cancelled, VideoSettings, estimate_video
 from fourfold.jobs.size import TargetSize
-from tests.made_films import frames, in_memory, make_film, packets, picture, times
+from tests.made_films import frames, in_memory, make_film, packets, picture, times, upscale_video
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")

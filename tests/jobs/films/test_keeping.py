@@ -14,8 +14,7 @@ from fourfold.errors import InputError, OutputError
 from fourfold.films.join import Joined, join
 from fourfold.films.probe import ATTACHED_PICTURE
 from fourfold.jobs.films import run
-from fourfold.jobs.films.run import upscale_video
-from tests.made_films import make_film, packets
+from tests.made_films import make_film, packets, upscale_video
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")

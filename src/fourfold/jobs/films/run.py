@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-from fourfold.engine.choose import AUTO, chosen
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import InputError, OutputError
 from fourfold.files.paths import atomic_path
@@ -21,9 +19,8 @@ from fourfold.films.probe import guess_frames, probe
 from fourfold.jobs.films.parts import FilmPart, film_scratch
 from fourfold.jobs.films.progress import Meter, Progress, Report, trial_speed
 from fourfold.jobs.films.scratch import Scratch, leftovers, remove_scratch
-from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan, parse_time
+from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan
 from fourfold.jobs.films.work import Cancelled, Rendered, render
-from fourfold.jobs.size import TargetSize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,67 +65,6 @@ class Estimate:
     notes: tuple[str, ...]
 
 
-def upscale_video(
-    source: str | Path,
-    target: str | Path | None = None,
-    *,
-    model: str | Path = AUTO,
-    scale: float | None = None,
-    fit: str | None = None,
-    codec: str = "auto",
-    crf: float | None = None,
-    preset: str | None = None,
-    start: str | float | None = None,
-    end: str | float | None = None,
-    frames: int | None = None,
-    preview: bool = False,
-    suffix: str | None = None,
-    overwrite: bool = True,
-    progress: Report | None = None,
-    cancel: Callable[[], bool] | None = None,
-    upscaler: Upscaler | None = None,
-    **options: Any,
-) -> VideoResult:
-    """Enlarge a film file; everything but the pictures is kept as it is.
-
-    Args:
-        source: the film.
-        target: result file, or a name beside the source by default.
-        model: `auto` for the steadiest (`choose`); else see `Upscaler`, to which `options` go.
-        scale, fit, codec, crf, preset, start, end, frames, preview, suffix, overwrite: as the
-            options of `fourfold upscale`; times in seconds or `H:MM:SS`.
-        progress: called with a `Progress` before the first frame and after every frame.
-        cancel: asked before every frame; True stops the work with `Cancelled`. Calling again with
-            the same arguments goes on from the last finished segment.
-        upscaler: one to reuse; `model` and `options` are then ignored.
-
-    Raises `InputError` or `OutputError` naming the file, `UsageError` for wrong options,
-    `MissingExtra` without PyAV.
-    """
-    settings = VideoSettings(
-        size=TargetSize.parse(scale, fit),
-        codec=codec,
-        crf=crf,
-        preset=preset,
-        start=None if start is None else parse_time(str(start), option="start"),
-        end=None if end is None else parse_time(str(end), option="end"),
-        frames=frames,
-        preview=preview,
-        suffix=suffix,
-        overwrite=overwrite,
-    )
-    named = chosen(model, "film", scale=scale, texture=options.get("texture"))
-    up = upscaler or Upscaler(named, **options)
-    return run_video(
-        Path(source),
-        None if target is None else Path(target),
-        up,
-        settings,
-        progress=progress,
-        cancel=cancel,
-    )
-
-
 def plan_video(
     source: Path, target: Path | None, upscaler: Upscaler, settings: VideoSettings
 ) -> Plan:
@@ -165,8 +101,19 @@ def run_video(
     *,
     progress: Report | None = None,
     cancel: Callable[[], bool] | None = None,
+    sign: Callable[[Path], None] | None = None,
 ) -> VideoResult:
-    """As `upscale_video`, with an `Upscaler` and settings that are already there."""
+    """Enlarge a film file; everything but the pictures is kept as it is.
+
+    Args:
+        target: result file, or None for a name beside the source.
+        progress: called before the first frame and after every frame.
+        cancel: asked before every frame; True stops with `Cancelled`. The same call goes on.
+        sign: called with the finished file before it gets its name.
+
+    Raises `InputError` or `OutputError` naming the file, `UsageError` for wrong options,
+    `MissingExtra` without PyAV.
+    """
     started = time.perf_counter()
     plan = plan_video(source, target, upscaler, settings)
     _check_target(plan, settings)
@@ -186,7 +133,7 @@ def run_video(
         part = FilmPart(plan=plan, number=len(files), first=done, stop=plan.frames)
         rendered = render(part, upscaler, scratch, meter=meter, cancelled=cancel)
         meter.joining()
-        joined = _publish(plan, scratch, source)
+        joined = _publish(plan, scratch, source, sign)
     remove_scratch(plan.output)
     return VideoResult(
         output=plan.output,
@@ -222,7 +169,9 @@ def _check_target(plan: Plan, settings: VideoSettings) -> None:
         raise OutputError(f"{output}: exists (--overwrite replaces it)")
 
 
-def _publish(plan: Plan, scratch: Scratch, source: Path) -> Joined:
+def _publish(
+    plan: Plan, scratch: Scratch, source: Path, sign: Callable[[Path], None] | None
+) -> Joined:
     """Join, read back, rename. The segments stay on failure."""
     files, frames = scratch.finished()
     if not frames:
@@ -239,6 +188,8 @@ def _publish(plan: Plan, scratch: Scratch, source: Path) -> Joined:
             raise OutputError(
                 f"{plan.output}: not written, since reading it back shows: {'; '.join(faults)}"
             )
+        if sign is not None:
+            sign(part)
     return joined
 
 
@@ -299,5 +250,4 @@ __all__ = [
     "estimate_video",
     "plan_video",
     "run_video",
-    "upscale_video",
 ]

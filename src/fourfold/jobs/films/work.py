@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, Full, Queue
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import FourfoldError
 from fourfold.films.decode import Frame, FrameReader
 from fourfold.films.encode import SegmentEncoder, to_frame
 from fourfold.films.kept import Keeper, kept_frames
@@ -24,23 +21,16 @@ from fourfold.jobs.films.parts import FilmPart
 from fourfold.jobs.films.progress import Meter
 from fourfold.jobs.films.scratch import Scratch
 from fourfold.jobs.films.settings import Plan
+from fourfold.jobs.stages import Cancelled, Channel, Crew, call_until
 
 _DECODED_FRAMES: Final = 4
 _ENLARGED_FRAMES: Final = 1
 """Frames waiting between the threads; an enlarged one may take 88 MB."""
 
-_WAIT: Final = 0.1
-
 KEEP_SECONDS = 30.0
 """Work after which the frames of an unfinished segment are written to disk: what a kill can cost."""
 
-T = TypeVar("T")
-
-
-class Cancelled(FourfoldError):
-    """The caller asked to stop; finished segments are kept and the same call goes on."""
-
-    exit_code = 130
+_STOPPED: Final = "stopped; finished segments are kept, the same call goes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,66 +43,6 @@ class Rendered:
     moved: int
     captions: int
     """Frames of this run with closed captions."""
-
-
-class _Channel(Generic[T]):
-    """A bounded queue that ends, and that lets go when another thread has failed."""
-
-    def __init__(self, size: int, stop: threading.Event) -> None:
-        self._queue: Queue[T | None] = Queue(size)
-        self._stop = stop
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the work has been broken off; the channel then ends before its end."""
-        return self._stop.is_set()
-
-    def put(self, item: T | None) -> bool:
-        """False when the work has been stopped."""
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=_WAIT)
-                return True
-            except Full:
-                continue
-        return False
-
-    def __iter__(self) -> Iterator[T]:
-        while not self._stop.is_set():
-            try:
-                item = self._queue.get(timeout=_WAIT)
-            except Empty:
-                continue
-            if item is None:
-                return
-            yield item
-
-
-class _Crew:
-    """Threads whose first failure stops all and is raised by `join`."""
-
-    def __init__(self) -> None:
-        self.stop = threading.Event()
-        self._failure: BaseException | None = None
-        self._threads: list[threading.Thread] = []
-
-    def start(self, work: Callable[[], None], name: str) -> None:
-        def guarded() -> None:
-            try:
-                work()
-            except BaseException as error:  # handed to the caller's thread
-                self._failure = self._failure or error
-                self.stop.set()
-
-        thread = threading.Thread(target=guarded, name=f"fourfold-{name}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def join(self) -> None:
-        for thread in self._threads:
-            thread.join()
-        if self._failure is not None:
-            raise self._failure
 
 
 def render(
@@ -132,9 +62,9 @@ def render(
     done = part.first + ready
     window = plan.window
     reader = FrameReader(plan.info, start=window.start, end=window.end, skip=done)
-    crew = _Crew()
-    decoded: _Channel[Frame] = _Channel(_DECODED_FRAMES, crew.stop)
-    enlarged: _Channel[tuple[AnyImage, Stamp]] = _Channel(_ENLARGED_FRAMES, crew.stop)
+    crew = Crew()
+    decoded: Channel[Frame] = Channel(_DECODED_FRAMES, crew.stop)
+    enlarged: Channel[tuple[AnyImage, Stamp]] = Channel(_ENLARGED_FRAMES, crew.stop)
     limit = None if part.stop is None else max(0, part.stop - done)
     crew.start(lambda: _decode(reader, decoded, limit), "decode")
     crew.start(lambda: _encode(plan, enlarged, scratch, part.number, kept), "encode")
@@ -144,10 +74,10 @@ def render(
     try:
         for frame in decoded:
             if cancelled is not None and cancelled():
-                raise Cancelled("stopped; finished segments are kept, the same call goes on")
+                raise Cancelled(_STOPPED)
             same = last is not None and np.array_equal(frame.pixels, last)
             if result is None or not same:
-                result = upscaler.upscale(frame.pixels)
+                result = _enlarged(upscaler, frame.pixels, cancelled)
                 if plan.preview:
                     result = beside_bicubic(frame.pixels, result, plan)
             last = frame.pixels
@@ -155,7 +85,7 @@ def render(
             count, repeated = count + 1, repeated + same
             if meter is not None:
                 meter.frame(repeated=same)
-        enlarged.put(None)
+        enlarged.end()
     except BaseException:
         crew.stop.set()
         raise
@@ -164,18 +94,28 @@ def render(
     return Rendered(done + count, repeated, reader.damaged, reader.moved, reader.captions)
 
 
-def _decode(reader: FrameReader, decoded: _Channel[Frame], limit: int | None) -> None:
+def _enlarged(
+    upscaler: Upscaler, pixels: AnyImage, cancelled: Callable[[], bool] | None
+) -> AnyImage:
+    """A frame; `Cancelled` at once, though it takes seconds."""
+    try:
+        return call_until(lambda: upscaler.upscale(pixels), cancelled)
+    except InterruptedError as error:
+        raise Cancelled(_STOPPED) from error
+
+
+def _decode(reader: FrameReader, decoded: Channel[Frame], limit: int | None) -> None:
     for count, frame in enumerate(reader if limit != 0 else ()):
         if not decoded.put(frame):
             return
         if limit is not None and count + 1 >= limit:
             break
-    decoded.put(None)
+    decoded.end()
 
 
 def _encode(
     plan: Plan,
-    enlarged: _Channel[tuple[AnyImage, Stamp]],
+    enlarged: Channel[tuple[AnyImage, Stamp]],
     scratch: Scratch,
     number: int,
     kept: list[Path],

@@ -1,0 +1,148 @@
+"""A film through the same door as pictures; the work itself is in `jobs.films`."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fourfold.engine.upscaler import Upscaler
+from fourfold.errors import OutputError, UsageError
+from fourfold.files.paths import STDIO
+from fourfold.films.encode import CODECS
+from fourfold.jobs.claims import Claims, claim
+from fourfold.jobs.engines import choose_model
+from fourfold.jobs.films.progress import Progress as FilmProgress
+from fourfold.jobs.films.progress import Report as FilmReport
+from fourfold.jobs.films.run import VideoResult, plan_video, run_video
+from fourfold.jobs.films.settings import Plan
+from fourfold.jobs.naming import named_file, placed
+from fourfold.jobs.outcome import Outcome, Progress, Report
+from fourfold.jobs.records import Record, engine_record, write_record
+from fourfold.jobs.request import Request
+
+
+@dataclass(slots=True, kw_only=True)
+class Film:
+    """A film under way; all its work is one step. `close` gives up the claim."""
+
+    request: Request
+    upscaler: Upscaler
+    output: Path
+    record: Record
+    held: ExitStack
+    result: VideoResult | None = None
+
+    def enlarge(self, report: Report | None, stop: threading.Event | None) -> None:
+        """From the last finished segment to the published file."""
+        self.result = run_video(
+            Path(self.request.name),
+            self.output,
+            self.upscaler,
+            replace(self.request.film_settings(), overwrite=True),  # the claim has seen to it
+            progress=None if report is None else _reported(self.request.name, report),
+            cancel=None if stop is None else stop.is_set,
+            sign=lambda part: write_record(part, self.record),
+        )
+
+    def finish(self, _stop: threading.Event | None) -> Outcome:
+        """What became of it."""
+        assert self.result is not None, "enlarge comes first"
+        result = self.result
+        return Outcome(
+            input=self.request.name,
+            status="failed" if result.damage else "done",
+            path=result.output,
+            reason=result.damage,
+            width=result.width,
+            height=result.height,
+            frames=result.frames,
+            shown=result.shown,
+            resumed=result.resumed,
+            repeated=result.repeated,
+            model=self.upscaler.network.name,
+            why=choose_model(self.request)[1],
+            notes=result.notes,
+        )
+
+    def close(self) -> None:
+        """Give up the claim."""
+        self.held.close()
+
+
+def prepare_film(request: Request, upscaler: Upscaler, claims: Claims) -> Film:
+    """Read the headers, decide what comes out and claim the result.
+
+    Raises as `jobs.picture.prepare`.
+    """
+    plan = plan_film(request, upscaler)
+    film = Film(
+        request=request,
+        upscaler=upscaler,
+        output=plan.output,
+        record=film_record(request, plan, upscaler),
+        held=ExitStack(),
+    )
+    try:
+        claim(film.output, request, film.record, claims, film.held)
+    except OSError as error:
+        film.close()
+        raise OutputError(f"{film.output}: cannot write ({error.strerror or error})") from error
+    return film
+
+
+def plan_film(request: Request, upscaler: Upscaler) -> Plan:
+    """Everything decided before the first frame, the result's place included."""
+    if request.target == STDIO:
+        raise UsageError("-o -: films cannot be written to standard output; name a file")
+    if request.path is None:
+        raise UsageError(f"{request.name}: films are read from files only; name one")
+    target, settings = named_file(request), request.film_settings()
+    plan = plan_video(request.path, target, upscaler, settings)
+    if target is None and request.target is not None:
+        folder = Path(request.target)
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(
+                f"-o {request.target}: want a folder or a new name, such as film.mp4, got an "
+                "existing file"
+            )
+        plan = replace(plan, output=placed(request, plan.output.name))
+    return plan
+
+
+def film_record(request: Request, plan: Plan, upscaler: Upscaler) -> Record:
+    """What makes the result of a film what it is."""
+    encoding, settings = plan.encoding, request.film_settings()
+    codec = CODECS[encoding.codec]
+    return {
+        **engine_record(upscaler),
+        "size": [encoding.width, encoding.height],
+        "codec": encoding.codec,
+        "crf": codec.crf if encoding.crf is None else float(encoding.crf),
+        "preset": encoding.preset or codec.preset,
+        "start": None if settings.start is None else str(settings.start),
+        "end": None if settings.end is None else str(settings.end),
+        "frames": settings.frames,
+        "preview": settings.preview,
+    }
+
+
+def _reported(name: str, report: Report) -> FilmReport:
+    def tell(now: FilmProgress) -> None:
+        report(
+            Progress(
+                input=name,
+                stage=now.stage,
+                done=now.frames,
+                total=now.total or now.guess,
+                seconds=now.seconds,
+                seconds_left=now.seconds_left,
+                detail=now,
+            )
+        )
+
+    return tell
+
+
+__all__ = ["Film", "film_record", "plan_film", "prepare_film"]

@@ -1,0 +1,287 @@
+"""What is wanted of one picture or film, as plain data: JSON, picklable, checked when made."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypedDict
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+
+from fourfold.engine.memory import parse_memory, parse_tile
+from fourfold.errors import UsageError
+from fourfold.files.paths import STDIO
+from fourfold.films.probe import has_film_suffix
+from fourfold.jobs.films.settings import VideoSettings, parse_time
+from fourfold.jobs.size import TargetSize
+from fourfold.pictures.formats import EXTENSIONS
+
+LEAST_TILE: Final = 32
+"""The halo of the bundled networks is 40 pixels: smaller tiles are nearly all halo."""
+LEAST_MEMORY: Final = 300_000_000
+"""Interpreter, runtime and network take about 200 MB before the first tile (`engine.memory`)."""
+
+Ext = Literal["auto", "png", "jpg", "jpeg", "webp", "tiff", "tif", "avif", "gif"]
+_SAME: Final = {"jpeg": "jpg", "tif": "tiff"}
+
+
+def _plain(value: Any) -> Any:
+    """A path as text, and the two kinds of bytes that JSON holds as objects."""
+    if isinstance(value, dict) and len(value) == 1:
+        ((kind, text),) = value.items()
+        if kind in ("base64", "name"):
+            content = base64.b64decode(text, validate=True)
+            return content if kind == "base64" else os.fsdecode(content)
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _as_json(value: Any) -> Any:
+    """Bytes, and names that are no text, become objects."""
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return {"name": base64.b64encode(os.fsencode(value)).decode()}
+    return value
+
+
+def _spelled(value: Any) -> Any:
+    """`.JPEG` is `jpg`."""
+    if not isinstance(value, str):
+        return value
+    name = value.lower().lstrip(".")
+    name = _SAME.get(name, name)
+    if name not in EXTENSIONS:
+        raise UsageError(f"--ext: want {', '.join(EXTENSIONS)}, got {value!r}")
+    return name
+
+
+_JSON: Final = PlainSerializer(_as_json, when_used="json")
+Name = Annotated[str | Path, BeforeValidator(_plain), _JSON]
+Content = Annotated[str | Path | bytes, BeforeValidator(_plain), _JSON]
+
+
+class Request(BaseModel):
+    """One picture or film to enlarge, and how. Wrong values and combinations are `UsageError`s."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+    source: Content
+    """Path, `-` for standard input, or the bytes of an encoded picture."""
+    target: Name | None = None
+    """File, folder, or `-` for standard output. None: beside the source, or the outcome's
+    `content` for a source of bytes."""
+    relative: Name | None = None
+    """Where the source stands below the folder it was found in; `target` is then a folder."""
+    kind: Literal["auto", "picture", "film"] = "auto"
+    """`auto` goes by the suffix."""
+
+    model: str | Path = "auto"
+    """`auto`, a bundled name, a model file or a training run."""
+    backend: Literal["auto", "openvino", "onnxruntime", "torch"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    tile: int | str = "auto"
+    """Side of a tile in LR pixels, at least 32."""
+    texture: float | None = None
+    """0 faithful to 1 most detail."""
+    tta: bool = False
+    consistency: bool | None = None
+    """The back-projection step; None: as the model needs it."""
+    max_memory: str | int = "1GB"
+    """At least 300MB."""
+
+    scale: float | None = None
+    """1 to 16; None for the network's own factor."""
+    fit: str | None = None
+    """`4k`, `WIDTHxHEIGHT`: the largest size inside."""
+    suffix: str | None = None
+    """Added to the name; None for `_x4` and the like."""
+    overwrite: bool = False
+    """Replace a result that exists."""
+
+    ext: Annotated[Ext, BeforeValidator(_spelled)] = "auto"
+    """`auto` keeps the input's format where it can hold the result, else PNG (WebP or TIFF for
+    several frames or pages, TIFF for floats)."""
+    quality: int | None = None
+    """1 to 100 for JPEG, WebP and AVIF; None for a default of the format."""
+    max_pixels: int = 500_000_000
+    """Largest result, in pixels of all frames; larger ones are refused before decoding."""
+
+    codec: str = "auto"
+    crf: float | None = None
+    preset: str | None = None
+    start: str | float | None = None
+    """Seconds or `H:MM:SS`."""
+    end: str | float | None = None
+    frames: int | None = None
+    preview: bool = False
+
+    if not TYPE_CHECKING:  # type checkers see the fields as keywords
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise UsageError("; ".join(_explain(item) for item in error.errors())) from error
+
+    @model_validator(mode="after")
+    def _check(self) -> Request:
+        if self.texture is not None and not 0 <= self.texture <= 1:
+            raise UsageError(
+                f"--texture: want 0 (faithful) to 1 (most detail), got {self.texture:g}"
+            )
+        side = parse_tile(self.tile)
+        if side is not None and side < LEAST_TILE:
+            raise UsageError(
+                f"--tile: want at least {LEAST_TILE}, got {side}: smaller tiles are mostly overlap"
+            )
+        if parse_memory(self.max_memory) < LEAST_MEMORY:
+            raise UsageError(
+                f"--max-memory: want at least {LEAST_MEMORY // 10**6}MB, which the program and a "
+                f"tile of sensible size take, got {self.max_memory!r}"
+            )
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise UsageError(f"--quality: want 1 to 100, got {self.quality}")
+        if self.max_pixels < 1:
+            raise UsageError(f"--max-pixels: want at least 1, got {self.max_pixels}")
+        if self.suffix is not None and ("/" in self.suffix or "\\" in self.suffix):
+            raise UsageError(f"--suffix: want a part of a file name, got {self.suffix!r}")
+        self.film_settings()
+        return self
+
+    @property
+    def size(self) -> TargetSize:
+        """What `scale` and `fit` ask for."""
+        return TargetSize.parse(self.scale, self.fit)
+
+    @property
+    def is_film(self) -> bool:
+        """Whether the source goes to the film engine."""
+        if self.kind != "auto":
+            return self.kind == "film"
+        return not isinstance(self.source, bytes) and has_film_suffix(Path(self.source))
+
+    @property
+    def name(self) -> str:
+        """What outcomes and errors call the source."""
+        return "bytes" if isinstance(self.source, bytes) else str(self.source)
+
+    @property
+    def path(self) -> Path | None:
+        """The source's file; None for standard input and bytes."""
+        if isinstance(self.source, bytes) or self.source == STDIO:
+            return None
+        return Path(self.source)
+
+    def film_settings(self) -> VideoSettings:
+        """The options that films heed."""
+        return VideoSettings(
+            size=self.size,
+            codec=self.codec.lower(),
+            crf=self.crf,
+            preset=self.preset,
+            start=None if self.start is None else parse_time(str(self.start), option="--start"),
+            end=None if self.end is None else parse_time(str(self.end), option="--end"),
+            frames=self.frames,
+            preview=self.preview,
+            suffix=self.suffix,
+            overwrite=self.overwrite,
+        )
+
+
+def _explain(item: Any) -> str:
+    """An error of pydantic in the words of the command line."""
+    name = str(item["loc"][0]) if item["loc"] else ""
+    if item["type"] == "value_error":
+        return str(item["ctx"]["error"])
+    if item["type"] == "extra_forbidden":
+        return unknown_option(name, Request.model_fields)
+    if item["type"] == "missing":
+        return f"{name}: want a value, got none"
+    said = str(item["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
+    return f"--{name.replace('_', '-')}: want {said}, got {item['input']!r}"
+
+
+def unknown_option(name: str, known: Any) -> str:
+    """What to say of a name that is no option."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"unknown option {name!r}; " + (
+        f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    )
+
+
+class EngineOptions(TypedDict, total=False):
+    """What an `Upscaler` is made of; see `Request`."""
+
+    model: str | Path
+    backend: Literal["auto", "openvino", "onnxruntime", "torch"]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    tile: int | str
+    texture: float | None
+    tta: bool
+    consistency: bool | None
+    max_memory: str | int
+
+
+class _SizeOptions(EngineOptions, total=False):
+    scale: float | None
+    fit: str | None
+
+
+class BytesOptions(_SizeOptions, total=False):
+    """Options of `upscale_bytes`; see `Request`."""
+
+    ext: Ext
+    quality: int | None
+    max_pixels: int
+
+
+class PictureOptions(BytesOptions, total=False):
+    """Options of `upscale_file`; see `Request`."""
+
+    suffix: str | None
+    overwrite: bool
+
+
+class FilmOptions(_SizeOptions, total=False):
+    """Options of `upscale_video`; see `Request`."""
+
+    suffix: str | None
+    overwrite: bool
+    codec: str
+    crf: float | None
+    preset: str | None
+    start: str | float | None
+    end: str | float | None
+    frames: int | None
+    preview: bool
+
+
+__all__ = [
+    "LEAST_MEMORY",
+    "LEAST_TILE",
+    "BytesOptions",
+    "EngineOptions",
+    "FilmOptions",
+    "PictureOptions",
+    "Request",
+    "unknown_option",
+]
