@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import fourfold
 from fourfold.cli.main import run
 from fourfold.weights.format import save_model
-from tests.made_films import make_film
+from tests.made_films import in_memory, make_film
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")
@@ -32,6 +34,38 @@ def test_a_film_to_a_named_frame(
     assert (outcome["width"], outcome["height"], outcome["frames"]) == (640, 480, 6)
     assert run(["upscale", str(film), "-n", model, "--fit", "480p"]) == 0
     assert "exists" in capsys.readouterr().err
+
+
+def test_films_without_a_name_get_the_steadier_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fourfold.engine import upscaler
+
+    loaded = []
+    load = upscaler.load_network
+    monkeypatch.setattr(
+        upscaler,
+        "load_network",
+        lambda model, **options: loaded.append(model) or load(model, **options),
+    )
+    film = make_film(tmp_path / "film.mp4", stamps=range(1), size=(16, 16))
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    assert run(["upscale", str(film), str(tmp_path / "a.png"), "-s", "2"]) == 0
+    assert loaded == ["srgan-x4", "srresnet-x4"]
+    loaded.clear()
+    assert run(["upscale", str(film), "--dry-run", "-s", "3"]) == 0
+    assert run(["upscale", str(film), "--dry-run", "-s", "3", "-n", "srgan-x4"]) == 0
+    fourfold.upscale_video(film, tmp_path / "o.mp4", scale=1)
+    assert loaded == ["srresnet-x4", "srgan-x4", "srresnet-x4"]
+
+
+def test_an_unknown_length_is_said_to_be_a_guess(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = tmp_path / "film.mkv"
+    film.write_bytes(in_memory(format="matroska"))
+    assert run(["upscale", str(film), "-n", model, "--dry-run"]) == 0
+    assert "perhaps 12 (by its size) frames  about 0:0" in capsys.readouterr().out
 
 
 def test_dry_run_writes_nothing(

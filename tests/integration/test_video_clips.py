@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from fourfold import Upscaler
+from fourfold.films.extent import Extent
+from fourfold.films.probe import open_input, probe
 from fourfold.jobs.films.run import upscale_video
 from tests.made_films import packets
 from tests.models import tiny_model
@@ -74,3 +76,15 @@ def test_first_frames_of_real_clips(clip: Path, up: Upscaler) -> None:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0
             assert done.stderr == ""
+
+
+def test_real_clips_that_break_off(clip: Path) -> None:
+    content = clip.read_bytes()
+    if clip.suffix == ".mp4":
+        pytest.skip("its index is at its end")
+    for size, wanted in ((len(content), False), (len(content) * 6 // 10, True)):
+        clip.write_bytes(content[:size])
+        with open_input(clip) as source:
+            extent = Extent(source, probe(clip))
+            assert list(extent.follow(source.demux()))
+            assert any("are missing" in fault for fault in extent.faults()) == wanted

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,11 @@ def upscale(
         None, "-o", "--output", help="Result file (one input), folder, or - for standard output."
     ),
     model: str = typer.Option(
-        "srgan-x4", "-n", "--model", "--model_name", help="Bundled name, file or run."
+        "auto",
+        "-n",
+        "--model",
+        "--model_name",
+        help="Bundled name, file or run; auto is srgan-x4, for films the steadier srresnet-x4.",
     ),
     scale: float | None = typer.Option(
         None, "-s", "--scale", "--outscale", help="1 to 16; the network's factor, then Lanczos."
@@ -88,17 +93,14 @@ def upscale(
     ),
 ) -> int:
     """Make pictures larger; existing results are skipped, so the same command continues."""
+    from fourfold.engine.choose import chosen
     from fourfold.engine.upscaler import Upscaler
     from fourfold.files.paths import STDIO
     from fourfold.jobs.inputs import find_inputs
     from fourfold.jobs.pipeline import OutputSettings, upscale_files
     from fourfold.jobs.size import TargetSize
 
-    names = [*(inputs or []), *also]
-    if not names:
-        raise UsageError("upscale: want at least one INPUT, got none")
-    if not all(names):
-        raise UsageError("upscale: want the name of an INPUT, got an empty one")
+    names = _names([*(inputs or []), *also])
     settings = OutputSettings(
         size=TargetSize.parse(scale, fit),
         ext=ext.lower().lstrip("."),
@@ -119,8 +121,9 @@ def upscale(
     found = [item for item in everything if not is_video(item) and not dry_run]
     if out == STDIO and (len(everything) != 1 or as_json):
         raise UsageError("-o -: want a single input and no --json")
-    upscaler = Upscaler(
-        model,
+
+    upscaler_of = partial(
+        Upscaler,
         backend=backend,
         device=device,
         precision=precision,
@@ -130,6 +133,9 @@ def upscale(
         consistency=consistency,
         max_memory=max_memory,
     )
+    film = chosen(model, "film", texture=texture)
+    first = chosen(model, "still", texture=texture) if found or not videos else film
+    upscaler = upscaler_of(first)
     failures: list[str] = []
     with _terminable(), Watch(len(found)) as watch:
         outcomes = upscale_files(found, out, upscaler, settings, watcher=watch)
@@ -141,9 +147,19 @@ def upscale(
                     failures.append(outcome.reason or outcome.input)
     options = {"dry_run": dry_run, "as_json": as_json, "single": len(everything) == 1}
     with _terminable():
+        upscaler = upscaler if first == film or not videos else upscaler_of(film)
         failures += upscale_videos(videos, out, upscaler, films, **options)
     _list_failures(failures, total=len(everything))
     return 1 if failures else 0
+
+
+def _names(given: list[str]) -> list[str]:
+    """The inputs; `UsageError` when there is none, or one without a name."""
+    if not given:
+        raise UsageError("upscale: want at least one INPUT, got none")
+    if not all(given):
+        raise UsageError("upscale: want the name of an INPUT, got an empty one")
+    return given
 
 
 def _check_output(out: str | None, ext: str, *, several: bool) -> None:

@@ -160,6 +160,7 @@ def _finished(found: Found, result: VideoResult) -> dict[str, Any]:
         "reason": result.damage,
         "width": result.width,
         "height": result.height,
+        "shown": list(result.shown),
         "frames": result.frames,
         "resumed_frames": result.resumed,
         "repeated_frames": result.repeated,
@@ -176,7 +177,9 @@ def _estimated(found: Found, estimate: Estimate) -> dict[str, Any]:
         "status": "planned",
         "width": estimate.width,
         "height": estimate.height,
+        "shown": list(estimate.shown),
         "frames": estimate.frames,
+        "guessed_frames": estimate.guess,
         "seconds": None if estimate.seconds is None else round(estimate.seconds, 3),
         "megapixels_per_second": round(estimate.megapixels_per_second, 3),
         "notes": list(estimate.notes),
@@ -196,8 +199,11 @@ def _say(outcome: dict[str, Any], *, as_json: bool) -> None:
         return
     if "width" not in outcome:
         return
-    size = f"{outcome['width']}x{outcome['height']}"
-    frames = "an unknown number of" if outcome["frames"] is None else outcome["frames"]
+    size = "{}x{}".format(*outcome["shown"])
+    frames = outcome["frames"]
+    if frames is None:
+        guess = outcome["guessed_frames"]
+        frames = "an unknown number of" if guess is None else f"perhaps {guess} (by its size)"
     rate = f"{outcome['megapixels_per_second']:.1f} MP/s"
     if status == "planned":
         print(f"{outcome['output']}  {size}  {frames} frames  about {_clock(outcome['seconds'])}"
@@ -215,7 +221,7 @@ def _shown(name: str) -> Iterator[Callable[[Progress], None]]:
         task = bar.add_task(name, total=None, state="")
 
         def show(now: Progress) -> None:
-            bar.update(task, completed=now.frames, total=now.total, state=_state(now))
+            bar.update(task, completed=now.frames, total=now.total or now.guess, state=_state(now))
 
         yield show
 
@@ -223,7 +229,8 @@ def _shown(name: str) -> Iterator[Callable[[Progress], None]]:
 def _state(now: Progress) -> str:
     if now.stage == "joining":
         return f"{now.frames} frames, writing the file"
-    total = "?" if now.total is None else now.total
+    guess = "?" if now.guess is None else f"perhaps {now.guess}"
+    total = guess if now.total is None else now.total
     resumed = f" ({now.resumed} from before)" if now.resumed else ""
     return (
         f"{now.frames}/{total} frames{resumed}  {now.fps:.2f} fps  "

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fourfold.films.captions import captions_of
 from fourfold.films.clock import JUMP
 from fourfold.films.probe import VideoInfo, open_input
 from fourfold.films.pyav import load_av, reason
@@ -25,6 +26,8 @@ class Frame(NamedTuple):
     """Time stamp in units of the stream's time base; strictly increasing."""
     duration: int
     """In the same units; 0 when the file does not say."""
+    captions: bytes = b""
+    """Closed captions in the picture stream, three bytes a piece."""
 
 
 class FrameReader:
@@ -48,6 +51,8 @@ class FrameReader:
         """Packets that could not be decoded, and frames the decoder marks as corrupt."""
         self.moved = 0
         """Frames whose time stamp was missing or not after the previous one."""
+        self.captions = 0
+        """Frames yielded with closed captions."""
         self._start, self._end = start, end
         self._last: int | None = None
         self._offset = 0
@@ -63,7 +68,9 @@ class FrameReader:
                 return
             count += 1
             if count > self.skip:
-                yield Frame(to_rgb(raw, self.info), pts, int(raw.duration or 0))
+                captions = captions_of(raw)
+                self.captions += bool(captions)
+                yield Frame(to_rgb(raw, self.info), pts, int(raw.duration or 0), captions)
 
     def _from_start(self) -> Iterator[Any]:
         """Decoded frames from the start or earlier: from the top where seeking goes too far."""

@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from fourfold.errors import OutputError, UsageError
+from fourfold.films.captions import with_captions
+from fourfold.films.light import Light
 from fourfold.films.packets import EncodedPacket, Segment, Stamp
 from fourfold.films.probe import Colour
 from fourfold.films.pyav import load_av, reason
@@ -16,6 +18,9 @@ from fourfold.imaging.arrays import AnyImage
 
 _SWS_MATRIX: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """H.273 matrix codes to swscale's; others are converted as BT.601."""
+
+_PARAMETERS: Final = {"h264": "x264-params", "hevc": "x265-params", "av1": "svtav1-params"}
+"""Options that take what FFmpeg has no option for; codecs that can say how bright a film is."""
 
 _LARGE_FRAME: Final = 6_000_000
 """Pixels above which encoders keep fewer frames at hand, to bound memory."""
@@ -94,6 +99,7 @@ class Encoding:
     pixel_aspect: Fraction
     depth: int
     colour: Colour
+    light: Light | None = None
 
     def __post_init__(self) -> None:
         codec = CODECS.get(self.codec)
@@ -112,6 +118,11 @@ class Encoding:
     def pixel_format(self) -> str:
         """FFmpeg's name of the format that is encoded."""
         return CODECS[self.codec].formats[self.depth > 8]
+
+    @property
+    def tells_light(self) -> bool:
+        """Whether the codec can say what `light` says."""
+        return self.codec in _PARAMETERS
 
     def options(self) -> dict[str, str]:
         """For the encoder; a segment ends where the next begins, so no frame looks further."""
@@ -138,6 +149,9 @@ class Encoding:
                 options |= {"level": "3", "slicecrc": "1", "g": "1"}
             case "prores":
                 options |= {"profile": "hq", "vendor": "apl0"}
+        key = _PARAMETERS.get(self.codec)
+        if key is not None and self.light is not None:
+            options[key] = ":".join(filter(None, [options.get(key), *self.light.of(self.codec)]))
         return options
 
     def configure(self, context: Any) -> None:
@@ -147,10 +161,7 @@ class Encoding:
         context.time_base = self.time_base
         context.framerate = self.rate
         context.sample_aspect_ratio = self.pixel_aspect
-        context.colorspace = self.colour.matrix
-        context.color_range = 2 if self.colour.full_range else 1
-        context.color_primaries = self.colour.primaries
-        context.color_trc = self.colour.transfer
+        mark_colours(context, self.colour)
 
 
 class SegmentEncoder:
@@ -160,6 +171,7 @@ class SegmentEncoder:
         av = load_av()
         self._encoding = encoding
         self._stamps: list[Stamp] = []
+        self._captions: dict[int, bytes] = {}
         self._packets: list[EncodedPacket] = []
         try:
             self._context = av.CodecContext.create(CODECS[encoding.codec].encoder, "w")
@@ -177,12 +189,12 @@ class SegmentEncoder:
         """Frames taken so far."""
         return len(self._stamps)
 
-    def add(self, pixels: AnyImage, stamp: Stamp) -> None:
-        """Encode `(H, W, 3)` RGB, uint8 or uint16, resized to the encoding's size."""
-        frame = to_frame(pixels, self._encoding)
+    def add(self, frame: Any, stamp: Stamp) -> None:
+        """Encode a frame that `to_frame` or `kept_frames` has made for this encoding."""
         frame.pts, frame.duration = stamp.pts, stamp.duration
         frame.time_base = self._encoding.time_base
         self._stamps.append(stamp)
+        self._captions[stamp.pts] = stamp.captions
         self._keep(self._context.encode(frame))
 
     def finish(self) -> Segment:
@@ -198,7 +210,8 @@ class SegmentEncoder:
     def _keep(self, packets: Any) -> None:
         for packet in packets:
             keyframe = bool(packet.is_keyframe)
-            data = bytes(packet)
+            captions = self._captions.pop(packet.pts, b"")
+            data = with_captions(bytes(packet), captions, self._encoding.codec)
             self._packets.append(EncodedPacket(packet.pts, packet.dts, keyframe, data))
 
 
@@ -216,11 +229,16 @@ def to_frame(pixels: AnyImage, encoding: Encoding) -> Any:
         dst_colorspace=_SWS_MATRIX.get(encoding.colour.matrix, 5),
         dst_color_range=2 if encoding.colour.full_range else 1,
     )
-    frame.colorspace = encoding.colour.matrix
-    frame.color_range = 2 if encoding.colour.full_range else 1
-    frame.color_primaries = encoding.colour.primaries
-    frame.color_trc = encoding.colour.transfer
+    mark_colours(frame, encoding.colour)
     return frame
 
 
-__all__ = ["CODECS", "Codec", "Encoding", "SegmentEncoder", "to_frame"]
+def mark_colours(target: Any, colour: Colour) -> None:
+    """Say on a frame or a codec context what its numbers mean."""
+    target.colorspace = colour.matrix
+    target.color_range = 2 if colour.full_range else 1
+    target.color_primaries = colour.primaries
+    target.color_trc = colour.transfer
+
+
+__all__ = ["CODECS", "Codec", "Encoding", "SegmentEncoder", "mark_colours", "to_frame"]

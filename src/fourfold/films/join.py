@@ -14,6 +14,7 @@ from fourfold.films.clock import Straightener
 from fourfold.films.convert import Converter, converter_for
 from fourfold.films.cover import attach_cover, is_cover
 from fourfold.films.encode import CODECS, Encoding
+from fourfold.films.extent import Extent
 from fourfold.films.metadata import chapters_within, file_metadata, mov_flags, stream_metadata
 from fourfold.films.packets import EncodedPacket, Stamp, read_segment
 from fourfold.films.probe import VideoInfo, open_input
@@ -79,6 +80,8 @@ class Joined:
     """Seconds of the first time stamp written; below zero where sound begins before the film."""
     notes: list[str] = field(default_factory=list)
     """What could not be copied as it is, a sentence each."""
+    faults: list[str] = field(default_factory=list)
+    """What is missing or broken in the source, a few words each."""
 
     def note_time(self, packet: Any) -> None:
         """Remember when a packet that is written is shown, if nothing is shown before it."""
@@ -176,8 +179,13 @@ def _write(
     out.start_encoding()
     pictures = _Pictures(_packets(files, info, window, joined), out, video, encoding.time_base)
     clock = Straightener()
-    demuxed = _demuxed(source, [source.streams[index] for index in copies])
-    for packet in clock.straighten(demuxed):
+    extent = Extent(source, info)
+    wanted = (
+        packet
+        for packet in extent.follow(source.demux())
+        if packet.stream_index in copies and (packet.size or packet.pts is not None)
+    )
+    for packet in clock.straighten(wanted):
         unit = Fraction(packet.time_base)
         when = packet.dts if packet.dts is not None else packet.pts
         time = None if when is None else when * unit
@@ -193,6 +201,7 @@ def _write(
         for piece in copy.flush():
             out.mux_one(piece)
     joined.notes.extend(clock.notes())
+    joined.faults = extent.faults()
 
 
 def _hidden(packet: Any, source: Any, out: Any, window: Window) -> bool:
@@ -285,19 +294,6 @@ def _add_video(out: Any, stream: Any, info: VideoInfo, encoding: Encoding) -> An
     return video
 
 
-def _demuxed(source: Any, streams: list[Any]) -> Iterator[Any]:
-    """Packets with content; a source that breaks off ends here too."""
-    av = load_av()
-    if not streams:
-        return
-    try:
-        for packet in source.demux(streams):
-            if packet.size or packet.pts is not None:
-                yield packet
-    except av.error.FFmpegError:
-        return
-
-
 def _packets(
     files: list[Path], info: VideoInfo, window: Window, joined: Joined
 ) -> Iterator[tuple[EncodedPacket, int]]:
@@ -305,7 +301,7 @@ def _packets(
     shift = round(window.shift / info.time_base)
     for path in files:
         segment = read_segment(path)
-        durations = dict(segment.frames)
+        durations = {stamp.pts: stamp.duration for stamp in segment.frames}
         stamps = [Stamp(stamp.pts - shift, stamp.duration) for stamp in segment.frames]
         joined.times.extend(stamp.pts * info.time_base for stamp in stamps)
         for packet in segment.packets:
@@ -322,6 +318,8 @@ class _Pictures:
         self._packets, self._out, self._stream, self._unit = packets, out, stream, unit
         self._next = next(packets, None)
         self._last_dts: int | None = None
+        self._delay: int | None = None
+        self._end = 0
 
     def write_until(self, time: Fraction | None) -> None:
         """Write every packet to be decoded by `time` seconds; all of them for None."""
@@ -329,8 +327,8 @@ class _Pictures:
             packet, duration = self._next
             if time is not None and packet.dts * self._unit > time:
                 return
-            self._mux(packet, duration)
             self._next = next(self._packets, None)
+            self._mux(packet, duration)
 
     def _mux(self, packet: EncodedPacket, duration: int) -> None:
         av = load_av()
@@ -339,6 +337,14 @@ class _Pictures:
         if self._last_dts is not None and dts <= self._last_dts:
             # The first packets of a segment are decoded early; within a frame's time of the last.
             dts = self._last_dts + 1
+        if self._delay is None:
+            self._delay = packet.pts - dts
+        self._end = max(self._end, packet.pts + duration)
+        if self._next is None and self._out.format.name in ("mp4", "mov"):
+            # There the length is the sum of the steps in decoding time: it has to end with the
+            # last picture, which may be shown long.
+            dts = max(dts, packet.pts - self._delay)
+            duration = self._end - packet.pts
         self._last_dts = dts
         made.pts, made.dts, made.duration = packet.pts, dts, duration
         made.time_base = self._unit

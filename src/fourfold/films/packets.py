@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from fourfold.errors import InputError
 from fourfold.files.paths import atomic_path
 
-_MAGIC: Final = b"fourfold-film-1\n"
+_MAGIC: Final = b"fourfold-film-2\n"
 _LENGTH: Final = struct.Struct("<I")
 
 
@@ -26,6 +26,8 @@ class Stamp(NamedTuple):
 
     pts: int
     duration: int
+    captions: bytes = b""
+    """Closed captions that come with it, three bytes a piece."""
 
 
 class EncodedPacket(NamedTuple):
@@ -45,13 +47,16 @@ class Segment:
     """In order of showing."""
     packets: Sequence[EncodedPacket]
     """In order of decoding."""
+    extradata: bytes = b""
+    """What a decoder needs beforehand; empty where the film's header holds it."""
 
 
 def write_segment(segment: Segment, path: Path) -> None:
     """Write to disk and flush; the file appears by rename. `OutputError` when it cannot."""
     head = {
-        "frames": [list(stamp) for stamp in segment.frames],
+        "frames": [[s.pts, s.duration, s.captions.hex()] for s in segment.frames],
         "packets": [[p.pts, p.dts, int(p.keyframe), len(p.data)] for p in segment.packets],
+        "extradata": segment.extradata.hex(),
     }
     text = json.dumps(head, separators=(",", ":")).encode()
     content = b"".join([_MAGIC, _LENGTH.pack(len(text)), text, *(p.data for p in segment.packets)])
@@ -73,7 +78,8 @@ def read_segment(path: Path) -> Segment:
         data = body[position : position + size]
         packets.append(EncodedPacket(pts, dts, bool(keyframe), data))
         position += size
-    return Segment([Stamp(*stamp) for stamp in head["frames"]], packets)
+    stamps = [Stamp(pts, span, bytes.fromhex(text)) for pts, span, text in head["frames"]]
+    return Segment(stamps, packets, bytes.fromhex(head["extradata"]))
 
 
 __all__ = ["EncodedPacket", "Segment", "Stamp", "read_segment", "write_segment"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fourfold.errors import InputError
+from fourfold.films.light import Light, light_of
 from fourfold.films.pyav import load_av, reason
 
 VIDEO_SUFFIXES: Final = frozenset(
@@ -22,6 +23,9 @@ _INTERLACED_ORDERS: Final = (2, 3, 4, 5)
 _UNSPECIFIED: Final = 2
 _BT709, _SMPTE170M, _BT470BG = 1, 6, 5
 _HIGHEST_RATE: Final = 1000
+_GUESSED_FROM: Final = 8_000_000
+"""Bytes of packets read to guess the length of a file: seconds of a film, a moment of work."""
+
 _MICROSECOND: Final = Fraction(1, 1_000_000)
 _RGB: Final = 0
 ATTACHED_PICTURE: Final = 1 << 10
@@ -70,6 +74,27 @@ class VideoInfo:
     stated_frames: int
     """Frames the file states, 0 when it does not."""
     codec: str
+    light: Light | None = None
+    """Of HDR films: the screen they were made on, and how bright they become."""
+
+    @property
+    def across(self) -> tuple[int, bool]:
+        """Where players' left to right runs in the arrays: the axis, and whether forwards on it.
+
+        A display matrix holds a, b, u, c, d, v, x, y, w; players show the pixel in column p and row
+        q at a p + c q + x from the left (ISO/IEC 14496-12, 6.2.2).
+        """
+        matrix = self.display_matrix or (1, 0, 0, 0, 1, 0, 0, 0, 1)
+        by_column, by_row = matrix[0], matrix[3]
+        if abs(by_column) >= abs(by_row):
+            return 1, by_column >= 0
+        return 0, by_row > 0
+
+    def shown_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height at which players show frames so large, turned and with square pixels."""
+        aspect = self.pixel_aspect
+        shown = round(width * max(aspect, Fraction(1))), round(height / min(aspect, Fraction(1)))
+        return shown if self.across[0] == 1 else shown[::-1]
 
     @property
     def expected_frames(self) -> int | None:
@@ -131,7 +156,30 @@ def probe(path: Path) -> VideoInfo:
             seconds=_seconds(container, stream),
             stated_frames=int(stream.frames or 0),
             codec=context.name,
+            light=light_of(frame),
         )
+
+
+def guess_frames(info: VideoInfo) -> int | None:
+    """Frames there may be, for files that state no length: from what a first stretch takes of them.
+
+    Exact where the stretch is the whole file. None when nothing can be told.
+    """
+    av = load_av()
+    count = taken = 0
+    with open_input(info.path) as container:
+        try:
+            for packet in container.demux():
+                # The place in the file counts what is around packets, where it is known.
+                taken = max(taken, packet.pos or 0) + packet.size
+                count += packet.stream_index == info.stream and packet.size > 0
+                if taken >= _GUESSED_FROM:
+                    break
+            else:
+                return count or None
+        except av.error.FFmpegError:
+            return count or None
+    return round(count * info.path.stat().st_size / taken) or None
 
 
 def _first_frame(container: Any, stream: Any, path: Path) -> Any:
@@ -211,6 +259,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "Colour",
     "VideoInfo",
+    "guess_frames",
     "has_film_suffix",
     "main_stream",
     "open_input",

@@ -9,7 +9,7 @@ import pytest
 
 from fourfold import Upscaler
 from fourfold.jobs.films.run import upscale_video
-from tests.made_films import make_film, packets, times
+from tests.made_films import make_film, packets, picture, times
 from tests.models import tiny_model
 
 av = pytest.importorskip("av")
@@ -115,3 +115,29 @@ def test_names_with_a_colon(tmp_path: Path, up: Upscaler, monkeypatch: pytest.Mo
     result = upscale_video(Path("12:30 party.mp4"), upscaler=up, scale=1, suffix="_out")
     assert (tmp_path / "12:30 party_out.mp4").exists()
     assert result.frames == 3
+
+
+@pytest.mark.parametrize("reordered", ["0", "2"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_the_last_picture_is_shown_as_long(
+    suffix: str, reordered: str, tmp_path: Path, up: Upscaler
+) -> None:
+    stamps = [0, 100, 250, 300, 500, 900, 1000]
+    source = tmp_path / "film.mp4"
+    with av.open(str(source), "w") as out:
+        video = out.add_stream("libx264", rate=12, options={"bf": reordered, "threads": "1"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.codec_context.time_base = video.time_base = Fraction(1, 1000)
+        made = []
+        for number, stamp in enumerate(stamps):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            frame.pts, frame.time_base = stamp, Fraction(1, 1000)
+            made += video.encode(frame.reformat(format="yuv420p"))
+        for packet in [*made, *video.encode(None)]:
+            packet.duration = 2000 if packet.pts == 1000 else 100
+            out.mux(packet)
+    result = upscale_video(source, tmp_path / f"out{suffix}", upscaler=up, scale=1)
+    with av.open(str(result.output)) as film:
+        stream = film.streams.video[0]
+        assert stream.duration * stream.time_base == 3
+    assert times(result.output)[-1] == 1

@@ -14,7 +14,15 @@ import pytest
 
 from fourfold import Upscaler
 from fourfold.errors import InputError, OutputError, UsageError
-from fourfold.jobs.films.run import Cancelled, upscale_video
+from fourfold.films import probe
+from fourfold.jobs.films import work
+from fourfold.jobs.films.run import (
+    Cancelled,
+    VideoSettings,
+    estimate_video,
+    upscale_video,
+)
+from fourfold.jobs.size import TargetSize
 from tests.made_films import frames, in_memory, make_film, packets, picture, times
 from tests.models import tiny_model
 
@@ -289,6 +297,56 @@ def test_preview_stands_beside_bicubic(tmp_path: Path, up: Upscaler) -> None:
     result = enlarge(source, up, scale=2, preview=True)
     assert result.output.name == "film_x2_preview.mp4"
     assert (result.width, result.height, result.frames) == (256, 96, 36)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, -90])
+def test_preview_stands_beside_bicubic_when_shown(
+    rotation: int, tmp_path: Path, up: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    black = lambda lr, size: np.zeros((*size, 3), lr.dtype)  # noqa: E731
+    monkeypatch.setattr(work, "imresize", black)
+    white = [np.full((48, 64, 3), 255, np.uint8)] * 3
+    source = make_film(
+        tmp_path / "film.mp4", rotation=rotation or None, stamps=range(3), pictures=white
+    )
+    result = enlarge(source, up, scale=2, preview=True)
+    with av.open(str(result.output)) as film:
+        frame = next(film.decode(video=0))
+        shown = np.rot90(frame.to_ndarray(format="gray"), frame.rotation // 90)
+    high, wide = shown.shape
+    assert (wide, high) == result.shown == ((192, 128) if rotation in (90, -90) else (256, 96))
+    assert shown[:, : wide // 2 - 8].mean() < 20
+    assert shown[:, wide // 2 + 8 :].mean() > shown[:, : wide // 2 - 8].mean() + 50
+
+
+def test_plans_say_what_players_show(tmp_path: Path, up: Upscaler) -> None:
+    source = make_film(tmp_path / "film.mp4", rotation=90, aspect=Fraction(2), stamps=range(3))
+    size = VideoSettings(size=TargetSize(scale=2.0))
+    estimate = estimate_video(source, None, up, size)
+    assert (estimate.width, estimate.height) == (128, 96)
+    assert estimate.shown == (96, 256)
+
+
+def test_unknown_length_is_guessed_from_size(
+    tmp_path: Path, up: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "film.mkv"
+    source.write_bytes(
+        in_memory(format="matroska", stamps=range(200), sound=None, options={"g": "5"})
+    )
+    estimate = estimate_video(source, None, up, VideoSettings())
+    assert (estimate.frames, estimate.guess) == (None, 200)
+    monkeypatch.setattr(probe, "_GUESSED_FROM", source.stat().st_size // 4)
+    seen: list[Any] = []
+    estimate = estimate_video(source, None, up, VideoSettings())
+    assert estimate.guess == pytest.approx(200, rel=0.2)
+    assert estimate.seconds is not None
+    with pytest.raises(Cancelled):
+        enlarge(source, up, progress=seen.append, cancel=lambda: len(seen) > 4)
+    assert (seen[0].total, seen[0].guess) == (None, estimate.guess)
+    assert seen[-1].seconds_left > 0
+    half = estimate_video(source, None, up, VideoSettings(start=Fraction(100, 12)))
+    assert half.guess == estimate.guess - 100
 
 
 def test_interlaced_films_are_deinterlaced_one_for_one(tmp_path: Path, up: Upscaler) -> None:

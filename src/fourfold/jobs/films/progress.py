@@ -26,6 +26,8 @@ class Progress:
     """Done so far, those of earlier runs included."""
     total: int | None
     """Frames to do, None while nobody knows."""
+    guess: int | None
+    """Frames there may be, by the size of the file; None where `total` says."""
     resumed: int
     """Frames an earlier run has finished."""
     repeated: int
@@ -36,7 +38,7 @@ class Progress:
     seconds: float
     """Since this run began."""
     seconds_left: float | None
-    """None while the total is unknown."""
+    """From `total`, else from `guess`; None without either."""
 
 
 Report = Callable[[Progress], None]
@@ -46,9 +48,17 @@ class Meter:
     """Counts frames and reports."""
 
     def __init__(
-        self, *, pixels: int, total: int | None, resumed: int, trial_fps: float, report: Report
+        self,
+        *,
+        pixels: int,
+        total: int | None,
+        resumed: int,
+        trial_fps: float,
+        report: Report,
+        guess: int | None = None,
     ) -> None:
         self._pixels, self._total, self._resumed = pixels, total, resumed
+        self._guess = guess
         self._trial_fps, self._report = trial_fps, report
         self._started = time.perf_counter()
         self._done = self._repeated = 0
@@ -73,12 +83,14 @@ class Meter:
         measured = self._done >= _TRUSTED_FRAMES
         fps = self._done / max(seconds, 1e-9) if measured else self._trial_fps
         frames = self._resumed + self._done
-        left = None if self._total is None else max(0, self._total - frames) / max(fps, 1e-9)
+        total = self._guess if self._total is None else self._total
+        left = None if total is None else max(0, total - frames) / max(fps, 1e-9)
         self._report(
             Progress(
                 stage=stage,
                 frames=frames,
                 total=None if self._total is None else max(self._total, frames),
+                guess=None if self._total is not None else self._guess,
                 resumed=self._resumed,
                 repeated=self._repeated,
                 fps=fps,

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from fourfold.engine.choose import AUTO, chosen
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import InputError, OutputError
 from fourfold.files.paths import atomic_path
 from fourfold.films.audit import audit
+from fourfold.films.captions import CAPTIONED
 from fourfold.films.join import Joined, Window, join
 from fourfold.films.packets import read_segment
-from fourfold.films.probe import probe
-from fourfold.films.whole import wholeness
+from fourfold.films.probe import guess_frames, probe
+from fourfold.jobs.films.parts import FilmPart, film_scratch
 from fourfold.jobs.films.progress import Meter, Progress, Report, trial_speed
-from fourfold.jobs.films.scratch import (
-    Scratch,
-    fingerprint,
-    leftovers,
-    open_scratch,
-    remove_scratch,
-)
+from fourfold.jobs.films.scratch import Scratch, leftovers, remove_scratch
 from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan, parse_time
 from fourfold.jobs.films.work import Cancelled, Rendered, render
 from fourfold.jobs.size import TargetSize
-from fourfold.weights.zoo import DEFAULT_MODEL
-
-_FORMAT: Final = 1
-"""Raised when segments of an earlier version would differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +33,9 @@ class VideoResult:
     output: Path
     width: int
     height: int
+    """Of the frames in the file."""
+    shown: tuple[int, int]
+    """Width and height players show: turned, and with square pixels."""
     frames: int
     resumed: int
     """Frames an earlier, interrupted run had finished."""
@@ -61,8 +56,14 @@ class Estimate:
     output: Path
     width: int
     height: int
+    """Of the frames in the file."""
+    shown: tuple[int, int]
+    """Width and height players show: turned, and with square pixels."""
     frames: int | None
+    guess: int | None
+    """Frames there may be, by the size of the file, where it states no length."""
     seconds: float | None
+    """Of work on this machine, by `frames` or else by `guess`."""
     megapixels_per_second: float
     notes: tuple[str, ...]
 
@@ -71,7 +72,7 @@ def upscale_video(
     source: str | Path,
     target: str | Path | None = None,
     *,
-    model: str | Path = DEFAULT_MODEL,
+    model: str | Path = AUTO,
     scale: float | None = None,
     fit: str | None = None,
     codec: str = "auto",
@@ -93,7 +94,7 @@ def upscale_video(
     Args:
         source: the film.
         target: result file, or a name beside the source by default.
-        model: see `Upscaler`; `options` are passed on to it.
+        model: `auto` for the steadiest (`choose`); else see `Upscaler`, to which `options` go.
         scale, fit, codec, crf, preset, start, end, frames, preview, suffix, overwrite: as the
             options of `fourfold upscale`; times in seconds or `H:MM:SS`.
         progress: called with a `Progress` before the first frame and after every frame.
@@ -116,7 +117,8 @@ def upscale_video(
         suffix=suffix,
         overwrite=overwrite,
     )
-    up = upscaler or Upscaler(model, **options)
+    named = chosen(model, "film", scale=scale, texture=options.get("texture"))
+    up = upscaler or Upscaler(named, **options)
     return run_video(
         Path(source),
         None if target is None else Path(target),
@@ -140,13 +142,16 @@ def estimate_video(
     """What `run_video` would write and how long it would take on this machine."""
     plan = plan_video(source, target, upscaler, settings)
     fps = trial_speed(upscaler, plan.info)
-    frames = plan.expected_frames
+    frames, guess = plan.expected_frames, _guess(plan)
+    total = guess if frames is None else frames
     return Estimate(
         output=plan.output,
         width=plan.encoding.width,
         height=plan.encoding.height,
+        shown=plan.info.shown_size(plan.encoding.width, plan.encoding.height),
         frames=frames,
-        seconds=None if frames is None else frames / fps,
+        guess=guess,
+        seconds=None if total is None else total / fps,
         megapixels_per_second=fps * plan.result_pixels / 1e6,
         notes=_notes(plan),
     )
@@ -165,50 +170,48 @@ def run_video(
     started = time.perf_counter()
     plan = plan_video(source, target, upscaler, settings)
     _check_target(plan, settings)
-    manifest = _manifest(plan, upscaler)
-    key = fingerprint(source, manifest)
-    with open_scratch(plan.output, key, manifest) as scratch:
+    with film_scratch(plan, upscaler) as scratch:
         discarded = _others(plan, scratch)
-        files, resumed = scratch.finished()
+        files, done = scratch.finished()
+        resumed = done + scratch.kept(len(files))[1]
         meter = Meter(
             pixels=plan.result_pixels,
             total=plan.expected_frames,
+            guess=_guess(plan),
             resumed=resumed,
             trial_fps=trial_speed(upscaler, plan.info),
             report=progress or _silent,
         )
         meter.start()
-        rendered = render(
-            plan,
-            upscaler,
-            scratch,
-            done=resumed,
-            first_segment=len(files),
-            meter=meter,
-            cancelled=cancel or _never,
-        )
+        part = FilmPart(plan=plan, number=len(files), first=done, stop=plan.frames)
+        rendered = render(part, upscaler, scratch, meter=meter, cancelled=cancel)
         meter.joining()
-        notes = _publish(plan, scratch, source)
+        joined = _publish(plan, scratch, source)
     remove_scratch(plan.output)
     return VideoResult(
         output=plan.output,
         width=plan.encoding.width,
         height=plan.encoding.height,
+        shown=plan.info.shown_size(plan.encoding.width, plan.encoding.height),
         frames=rendered.frames,
         resumed=resumed,
         repeated=rendered.repeated,
         seconds=time.perf_counter() - started,
-        notes=(*_notes(plan), *discarded, *_moved(rendered), *notes),
-        damage=_damage(plan, rendered),
+        notes=(*_notes(plan), *discarded, *_unusual(plan, rendered), *joined.notes),
+        damage=_damage(plan, rendered, joined),
     )
+
+
+def _guess(plan: Plan) -> int | None:
+    """Frames of the part there may be where headers do not tell; None where they do."""
+    guess = None if plan.expected_frames is not None else guess_frames(plan.info)
+    if guess is None or plan.window.start is None:
+        return guess
+    return max(1, guess - round((plan.window.start - plan.info.start) * plan.info.rate))
 
 
 def _silent(_progress: Progress) -> None:
     return None
-
-
-def _never() -> bool:
-    return False
 
 
 def _check_target(plan: Plan, settings: VideoSettings) -> None:
@@ -219,8 +222,8 @@ def _check_target(plan: Plan, settings: VideoSettings) -> None:
         raise OutputError(f"{output}: exists (--overwrite replaces it)")
 
 
-def _publish(plan: Plan, scratch: Scratch, source: Path) -> list[str]:
-    """Join, read back, rename; returns the notes of joining. The segments stay on failure."""
+def _publish(plan: Plan, scratch: Scratch, source: Path) -> Joined:
+    """Join, read back, rename. The segments stay on failure."""
     files, frames = scratch.finished()
     if not frames:
         raise InputError(f"{source}: no frame between --start and --end")
@@ -229,14 +232,14 @@ def _publish(plan: Plan, scratch: Scratch, source: Path) -> list[str]:
     first = read_segment(files[0]).frames[0].pts * plan.info.time_base
     window = replace(window, origin=min(window.origin, first))
     with atomic_path(plan.output) as part:
-        joined: Joined = join(plan.info, files, part, plan.encoding, window)
+        joined = join(plan.info, files, part, plan.encoding, window)
         faults = audit(part, times=joined.times, streams=joined.streams, earliest=joined.earliest)
         if faults:
             scratch.useless = True
             raise OutputError(
                 f"{plan.output}: not written, since reading it back shows: {'; '.join(faults)}"
             )
-    return joined.notes
+    return joined
 
 
 def _closed(plan: Plan, files: list[Path]) -> Window:
@@ -248,34 +251,14 @@ def _closed(plan: Plan, files: list[Path]) -> Window:
     return replace(plan.window, end=end if wanted is None else min(end, wanted))
 
 
-def _manifest(plan: Plan, upscaler: Upscaler) -> dict[str, Any]:
-    """Everything that changes a pixel or a time stamp of the result."""
-    return {
-        "format": _FORMAT,
-        "source": plan.info.path.name,
-        "stream": plan.info.stream,
-        "interlaced": plan.info.interlaced,
-        "encoding": asdict(plan.encoding),
-        "start": plan.window.start,
-        "end": plan.window.end,
-        "frames": plan.frames,
-        "preview": plan.preview,
-        "segment_frames": plan.segment_frames,
-        "weights": upscaler.network.sha256,
-        "scale": upscaler.scale,
-        "tta": upscaler.tta,
-        "consistency": upscaler.consistency,
-        "precision": upscaler.choice.precision,
-        "backend": upscaler.choice.backend,
-    }
-
-
 def _notes(plan: Plan) -> tuple[str, ...]:
     notes = [] if plan.suffix_note is None else [plan.suffix_note]
     if plan.info.interlaced:
         notes.append("interlaced: deinterlaced with bwdif, one picture a frame")
     if plan.info.transparent:
         notes.append("transparency is not kept in films")
+    if plan.info.light is not None and not plan.encoding.tells_light:
+        notes.append(f"the brightness marks of HDR are left out: {plan.encoding.codec} has none")
     return tuple(notes)
 
 
@@ -286,24 +269,22 @@ def _others(plan: Plan, scratch: Scratch) -> list[str]:
     return ["unfinished work with other settings is removed"]
 
 
-def _moved(rendered: Rendered) -> list[str]:
-    if not rendered.moved:
-        return []
-    return [f"{rendered.moved} frames without a usable time stamp were given the next one"]
+def _unusual(plan: Plan, rendered: Rendered) -> list[str]:
+    notes = []
+    if rendered.moved:
+        notes.append(f"{rendered.moved} frames without a usable time stamp were given the next one")
+    if rendered.captions and plan.encoding.codec not in CAPTIONED:
+        notes.append(f"closed captions are left out: {plan.encoding.codec} cannot hold them")
+    return notes
 
 
-def _damage(plan: Plan, rendered: Rendered) -> str | None:
+def _damage(plan: Plan, rendered: Rendered, joined: Joined) -> str | None:
     """What is missing or broken in the source, in words; None when nothing is."""
     parts = []
     if rendered.damaged:
         parts.append(f"{rendered.damaged} packets are damaged")
     if plan.window.whole and plan.frames is None:
-        whole = wholeness(plan.info)
-        if whole.missing:
-            missing, stated = float(whole.missing), float(whole.stated)
-            parts.append(f"{missing:.1f} s of {stated:.1f} s are missing")
-        if whole.broken is not None:
-            parts.append(f"the container is damaged ({whole.broken})")
+        parts.extend(joined.faults)
     if not parts:
         return None
     return f"{plan.info.path}: {' and '.join(parts)}; the {rendered.frames} frames that decode are kept"

@@ -23,7 +23,7 @@ _ENDING: Final = ".fourfold"
 
 
 class Scratch:
-    """Segments of one film, numbered from 0, complete up to the last."""
+    """Segments of one film, numbered from 0, complete up to the last; and what there is of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,8 +43,9 @@ class Scratch:
             except InputError:
                 break
             files.append(path)
-        for path in self.folder.glob("*.seg"):
-            if path not in files:
+        current = self._kept_name(len(files))
+        for path in [*self.folder.glob("*.seg"), *self.folder.glob("*.kept")]:
+            if path not in files and not path.match(current):
                 path.unlink()
         for path in self.folder.glob(".*.part*"):
             path.unlink()  # being written when the process was killed
@@ -54,10 +55,35 @@ class Scratch:
         """Write a finished segment; it exists whole or not at all."""
         path = self._segment(number)
         write_segment(segment, path)
+        for kept in self.folder.glob(self._kept_name(number)):
+            kept.unlink()
         return path
+
+    def keep(self, frames: Segment, number: int, first: int) -> None:
+        """Write frames of segment `number`, which is at work, from its frame `first` on."""
+        write_segment(frames, self._kept(number, first))
+
+    def kept(self, number: int) -> tuple[list[Path], int]:
+        """Files with the first frames of segment `number`, in order, and how many they hold."""
+        files: list[Path] = []
+        frames = 0
+        while (path := self._kept(number, frames)).exists():
+            try:
+                frames += len(read_segment(path).frames)
+            except InputError:
+                break
+            files.append(path)
+        return files, frames
 
     def _segment(self, number: int) -> Path:
         return self.folder / f"{number:06d}.seg"
+
+    def _kept(self, number: int, first: int) -> Path:
+        return self.folder / self._kept_name(number).replace("*", f"{first:06d}")
+
+    @staticmethod
+    def _kept_name(number: int) -> str:
+        return f"{number:06d}-*.kept"
 
 
 def fingerprint(source: Path, settings: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ PREVIEW_SECONDS: Final = 3
 
 _SEGMENT_PIXELS: Final = 96_000_000
 _SEGMENT_FRAMES: Final = (12, 240)
-"""A segment is about a minute of work on two cores, and long enough to compress well."""
+"""A segment is long enough to compress well. It depends on no clock, so that results do not either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class VideoSettings:
     suffix: str | None = None
     overwrite: bool = False
     segment_frames: int | None = None
-    """Frames between the points from which interrupted work goes on; None for a minute of work."""
+    """Frames from one key frame that begins a segment to the next; None to go by the result's size."""
 
     def __post_init__(self) -> None:
         if self.codec != "auto" and self.codec not in CODECS:
@@ -125,13 +125,14 @@ def make_plan(
         codec=codec,
         crf=settings.crf,
         preset=settings.preset,
-        width=2 * width if settings.preview else width,
-        height=height,
+        width=width * (2 if settings.preview and info.across[0] == 1 else 1),
+        height=height * (2 if settings.preview and info.across[0] == 0 else 1),
         time_base=info.time_base,
         rate=info.rate,
         pixel_aspect=_pixel_aspect(info, width, height),
         depth=info.depth,
         colour=info.colour,
+        light=info.light,
     )
     low, high = _SEGMENT_FRAMES
     return Plan(
