@@ -11,14 +11,17 @@ BIN := $(VENV)/Scripts
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test check slow clean
+.PHONY: demo test again check slow clean
 
 demo: $(VENV)/core.stamp
 	$(BIN)/fourfold upscale demo/chelsea.png -o out/chelsea_x4.png --overwrite
 	@echo "The result is in out/chelsea_x4.png; compare it with demo/chelsea.png"
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+again: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --exitfirst $(PYTEST_ARGS)
 
 slow: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m slow
@@ -41,4 +44,4 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@ $(VENV)/core.stamp
 
 clean:
-	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

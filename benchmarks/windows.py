@@ -32,7 +32,7 @@ def main() -> None:
         "whole": (network.whole, 3),
     }
     programs = {
-        name: open_openvino(stage.program, device="cpu", precision=arguments.precision)
+        name: open_openvino(stage, device="cpu", precision=arguments.precision)
         for name, (stage, _) in stages.items()
     }
     rng = np.random.default_rng(0)
@@ -48,7 +48,7 @@ def main() -> None:
     print("| stage | window | µs per LR pixel | with the halo's waste |\n|---|---|---|---|")
     for (name, side), seconds in times.items():
         each = min(seconds[1:]) / side**2 * 1e6
-        kept = max(side - 2 * stages[name][0].halo, 1)
+        kept = max(side - 2 * (stages[name][0].traits.radius or 0), 1)
         print(f"| {name} | {side} | {each:.2f} | {each * (side / kept) ** 2:.2f} |")
 
 

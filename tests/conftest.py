@@ -4,14 +4,59 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).parents[1]
+
+# A busy machine is no fault of what is tested, and a checkout may be read-only.
+settings.register_profile(
+    "calm",
+    deadline=None,
+    database=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("calm")
+
+CGROUP_CPUS = Path("/sys/fs/cgroup/cpu.max")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """As many as this process may use, which in a container is less than the machine has.
+
+    Eight at most, since each takes a gigabyte for torch and the runtimes.
+    """
+    allowed = getattr(os, "sched_getaffinity", None)
+    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
+    if CGROUP_CPUS.is_file():
+        quota, period = CGROUP_CPUS.read_text().split()
+        cores = cores if quota == "max" else min(cores, round(int(quota) / int(period)))
+    return max(1, min(cores, 8))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Kill the processes that a failed test leaves; they would keep what waits for their output."""
+    started: list[subprocess.Popen] = []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, *args, **options) -> None:
+            super().__init__(*args, **options)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    yield
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")

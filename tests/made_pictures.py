@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,32 @@ def image(pixels: np.ndarray, interpretation: str = "srgb") -> Any:
 def repeated(pixels: np.ndarray, scale: int = 2) -> np.ndarray:
     """What `Nearest` makes of a whole array."""
     return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def adobe_like() -> bytes:
+    """A display profile (ICC.1:2010) with Adobe RGB's primaries and its gamma of 2.2."""
+    xyz = {
+        b"rXYZ": (0.60974, 0.31111, 0.01947),
+        b"gXYZ": (0.20528, 0.62567, 0.06087),
+        b"bXYZ": (0.14919, 0.06322, 0.74457),
+        b"wtpt": (0.9642, 1.0, 0.8249),
+    }
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, 0x233) + b"\0\0"
+    text = b"mluc\0\0\0\0" + struct.pack(">II2s2sII4x", 1, 12, b"en", b"US", 2, 28)
+    tags = {
+        **{name: b"XYZ \0\0\0\0" + fixed(*places) for name, places in xyz.items()},
+        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
+        **dict.fromkeys((b"desc", b"cprt"), text),
+    }
+    table, body = struct.pack(">I", len(tags)), b""
+    for name, data in tags.items():
+        table += struct.pack(">4sII", name, 132 + 12 * len(tags) + len(body), len(data))
+        body += data
+    size = 128 + len(table) + len(body)
+    head = struct.pack(">I4xI4s4s4s12x4s", size, 0x04200000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
+    return head.ljust(68, b"\0") + fixed(0.9642, 1.0, 0.8249) + b"\0" * 48 + table + body
+
+
+def fixed(*numbers: float) -> bytes:
+    """As ICC profiles write numbers."""
+    return struct.pack(f">{len(numbers)}i", *(round(number * 65536) for number in numbers))

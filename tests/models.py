@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fourfold.weights.format import Model
+from fourfold.weights.graph import Conv, Graph, Node, PRelu, Shuffle
 from fourfold.weights.inference_form import build_graph, num_doublings
 
 
@@ -43,3 +44,34 @@ def halo_of(model: Model) -> int:
     """Receptive radius of a model in LR pixels."""
     options = {"scale": model.scale, "hyperparameters": model.hyperparameters}
     return build_graph(model.architecture, **options).halo(model.tensors)
+
+
+def plain_network(
+    *, scale: int = 4, width: int = 8, depth: int = 2, channels: int = 3, seed: int = 0
+) -> tuple[Graph, dict[str, np.ndarray]]:
+    """3x3 convolutions that pass the picture on, a little changed, and one shuffle; no tanh.
+
+    Its radius is `depth + 1`.
+    """
+    rng = np.random.default_rng(seed)
+    tensors: dict[str, np.ndarray] = {}
+    nodes: list[Node] = []
+    value, inner = "lr", channels
+    for i in range(depth + 1):
+        last = i == depth
+        out = channels * scale**2 if last else width
+        weight = rng.normal(0, 0.02, (out, inner, 3, 3))
+        for k in range(out):
+            colour = k // scale**2 if last else k % channels
+            carriers = [j for j in range(inner) if j % channels == colour]
+            weight[k, carriers, 1, 1] += 1 / len(carriers)
+        name, made = f"conv{i}", "shuffled" if last else f"made{i}"
+        tensors[f"{name}.weight"] = np.float32(weight)
+        tensors[f"{name}.bias"] = np.zeros(out, np.float32)
+        nodes.append(Conv((value,), made, name))
+        if not last:
+            tensors[f"{name}.slope"] = np.full(out, 0.2, np.float32)
+            nodes.append(PRelu((made,), f"bent{i}", name))
+        value, inner = f"bent{i}", out
+    nodes.append(Shuffle(("shuffled",), "sr", scale))
+    return Graph(("lr",), ("sr",), tuple(nodes), (channels,)), tensors

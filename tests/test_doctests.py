@@ -9,6 +9,7 @@ import pytest
 
 MODULES = [
     "fourfold.cli.argv",
+    "fourfold.datasets.window_store",
     "fourfold.runtimes.bf16",
     "fourfold.engine.memory",
     "fourfold.engine.tiles",

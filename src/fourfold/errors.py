@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+INSTALL: Final = "pip install '.[{extra}]'"
+"""How an extra is installed, in a checkout; the one place to change when the package is on an index."""
+
+
+def shown(text: str) -> str:
+    """Text that holds a file's name as one harmless line: what cannot be printed is escaped.
+
+    >>> shown("a\\nb")
+    'a\\\\nb'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
 
 class FourfoldError(Exception):
     """Base of everything this package raises on purpose; the CLI prints it as one line."""
 
     exit_code = 1
     """What the process returns: 1 = this input failed, 2 = the call itself was wrong."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shown(message))
 
 
 class UsageError(FourfoldError, ValueError):
@@ -28,7 +45,8 @@ class MissingExtra(UsageError):
     """An optional package is not installed; the message names the extra that brings it."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs an extra: pip install 'fourfold[{extra}]'")
+        command = INSTALL.format(extra=extra)
+        super().__init__(f"{feature} needs an extra; in the checkout of fourfold: {command}")
         self.extra = extra
 
 
@@ -69,6 +87,7 @@ class BackendOutOfMemory(BackendError):
 
 
 __all__ = [
+    "INSTALL",
     "BackendError",
     "BackendOutOfMemory",
     "ConfigError",

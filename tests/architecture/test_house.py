@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 from pathlib import Path
 
 import pytest
+
+from fourfold.errors import INSTALL, MissingExtra
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src" / "fourfold").rglob("*.py"))
@@ -34,6 +37,21 @@ def test_public_names_are_pinned() -> None:
         assert sorted(importlib.import_module(module).__all__) == names
         for name in names:
             assert hasattr(importlib.import_module(module), name)
+
+
+def test_no_text_names_a_package_that_is_on_no_index() -> None:
+    # pyproject.toml may: there pip finds the package in the same folder.
+    texts = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")]
+    for folder in ("src", "docs", "benchmarks", "scripts", "demo"):
+        texts += [p for p in (ROOT / folder).rglob("*") if p.suffix in {".py", ".md", ".toml"}]
+    naming = [p for p in texts if re.search(r"fourfold\[", p.read_text(encoding="utf-8"))]
+    assert naming == []
+
+
+def test_a_missing_extra_is_installed_from_the_checkout() -> None:
+    assert INSTALL.format(extra="train") in str(MissingExtra("training", "train"))
+    installing = {p.name for p in SOURCES if "pip install" in p.read_text(encoding="utf-8")}
+    assert installing == {"errors.py"}
 
 
 def test_decisions_are_numbered_once() -> None:

@@ -34,7 +34,7 @@ def test_works_with_torch_blocked(name: str, tmp_path: Path) -> None:
     small = tmp_path / "small.png"
     write_pixels(read_pixels(ROOT / "demo" / "chelsea.png")[:20, :20], small)
     command = [sys.executable, "-c", BLOCK + CODES[name], str(small), str(tmp_path / "out.png")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
 
 
@@ -44,5 +44,7 @@ def test_help_does_not_load_runtimes() -> None:
         "heavy = {'torch', 'openvino', 'onnx', 'pyvips', 'h5py'} & set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=240
+    )
     assert done.returncode == 0, done.stderr

@@ -123,7 +123,9 @@ def test_scoring_imports_no_torch_and_no_reference(folder):
         "from fourfold.cli.main import run;"
         f"sys.exit(run(['evaluate', '-n', 'bicubic', '--data', {str(folder)!r}]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=240
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -134,7 +136,7 @@ def test_scoring_imports_no_torch_and_no_reference(folder):
     [
         ("Set5", "srresnet-x4", 32.01),
         ("Set14", "srresnet-x4", 28.54),
-        ("Set5", "srgan-x4", 29.18),
+        ("Set5", "srgan-x4", 29.19),
         ("Set14", "srgan-x4", 26.18),
         ("Set5", "bicubic", 28.43),
         ("Set14", "bicubic", 26.09),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,24 @@ def test_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "show", "srgan-x4", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["scale"], shown["halo"], shown["license"]) == (4, 40, "Apache-2.0")
+
+
+def test_a_run_is_shown_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training = {
+        "step": 7,
+        "scores": {"Set5": {"psnr_y": 31.5, "ssim_y": 0.9}},
+        "config": {"steps": 9, "losses": {"content": "vgg54", "content_weights": ""}},
+    }
+    model = replace(tiny_model(), name="[red]mine", training=training)
+    save_model(model, tmp_path / "run" / "model.safetensors")
+    assert run(["models", "show", str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr().out
+    for words in ("[red]mine", "psnr_y 31.5", "trained: step", "losses.content", "vgg54"):
+        assert words in shown
+    assert "{" not in shown
+    assert "content_weights" not in shown
+    assert run(["models", "show", str(tmp_path / "run"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["training"] == training
 
 
 def test_blend_ends_equal_the_models(tmp_path: Path) -> None:

@@ -100,10 +100,21 @@ def test_standard_input_and_output(
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    stdin = io.TextIOWrapper(io.BytesIO(photo.read_bytes()))
-    monkeypatch.setattr(sys, "stdin", stdin)
-    assert run(["upscale", "-", "-o", "-", "-n", model]) == 0
-    assert capfdbinary.readouterr().out.startswith(b"\x89PNG")
+    for target in (["-o", "-"], []):
+        stdin = io.TextIOWrapper(io.BytesIO(photo.read_bytes()))
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.chdir(photo.parent)
+        assert run(["upscale", "-", *target, "-n", model]) == 0
+        assert capfdbinary.readouterr().out.startswith(b"\x89PNG")
+    assert list(photo.parent.iterdir()) == [photo]
+
+
+def test_a_picture_is_not_written_to_a_terminal(
+    model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run(["upscale", "-", "-n", model]) == 2
+    assert "want -o FILE, or > FILE" in one_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +208,9 @@ def test_names_the_system_refuses_are_one_line(
 def test_a_full_standard_output_is_one_line(photo: Path, model: str, options: list[str]) -> None:
     command = [sys.executable, "-m", "fourfold", "upscale", str(photo), "-n", model, *options]
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=240
+        )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "No space left" in done.stderr

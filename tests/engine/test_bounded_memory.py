@@ -12,9 +12,12 @@ import pytest
 from fourfold.engine import upscaler
 from fourfold.engine.tiles import plan_tiles
 from fourfold.engine.upscaler import Upscaler
+from fourfold.runtimes.program import Program
 from fourfold.weights.format import save_model
+from fourfold.weights.to_onnx import build_onnx
+from fourfold.weights.zoo import get_model
 from tests.made_pictures import image
-from tests.models import tiny_model
+from tests.models import plain_network, tiny_model
 
 PEAK = """
 import resource, sys
@@ -31,7 +34,7 @@ def peak(folder: Path, side: int, suffix: str, max_memory: str) -> int:
     image(tile).replicate(side // 250, side // 250).pngsave(str(path))
     arguments = [str(path), str(folder / f"out{suffix}"), str(folder / "m.safetensors"), max_memory]
     run = [sys.executable, "-c", PEAK, *arguments]
-    return int(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+    return int(subprocess.run(run, capture_output=True, text=True, check=True, timeout=240).stdout)
 
 
 @pytest.mark.slow
@@ -48,36 +51,39 @@ def test_memory_does_not_grow_with_the_picture(tmp_path: Path, suffix: str) -> N
 class Counted:
     """A backend that only counts the pixels it is asked for, and gives zeros."""
 
-    def __init__(self, stage, channels: dict[str, int], seen: list[float]) -> None:
-        self.stage, self.channels, self.seen = stage, channels, seen
-        graph, tensors = stage.program.graph, stage.program.tensors
-        self.flops = graph.flops(tensors)
+    def __init__(self, program: Program, seen: list[float]) -> None:
+        self.program, self.seen = program, seen
+        self.flops = program.traits.flops_per_pixel
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         _, _, height, width = inputs[0].shape
         self.seen.append(self.flops * height * width)
-        scale = self.stage.scale
+        scale = self.program.traits.scale
         return [
-            np.zeros((1, self.channels[name], height * scale, width * scale), np.float32)
-            for name in self.stage.outputs
+            np.zeros((1, 3 if name == "sr" else 64, height * scale, width * scale), np.float32)
+            for name in self.program.outputs
         ]
 
 
-def work(height: int, width: int, *, channels: int = 3, consistency: bool = True) -> float:
+def work(
+    height: int,
+    width: int,
+    *,
+    model: str | Path = "srgan-x4",
+    channels: int = 3,
+    consistency: bool = True,
+) -> float:
     """Operations the network is asked for, over those of the picture in one piece."""
-    up = Upscaler("srgan-x4", backend="openvino", consistency=consistency)
-    outputs = dict.fromkeys(up.network.parts[-1].outputs, 3)
-    outputs.update({name: 64 for stage in up.network.parts[:-1] for name in stage.outputs})
-    outputs.update(dict.fromkeys(up.network.whole.outputs, 3))
+    up = Upscaler(model, backend="openvino", consistency=consistency)
     seen: list[float] = []
-    up._backend = lambda stage, precision: Counted(stage, outputs, seen)
+    up._backend = lambda program, precision: Counted(program, seen)
     lr = np.full((1, 1, channels), 255, np.uint8)
     read = lambda box: np.broadcast_to(lr, (box.height, box.width, channels))  # noqa: E731
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(upscaler, "back_project", lambda sr, lr: sr)
         for _ in up.tiles(read, height, width, channels):
             pass
-    return sum(seen) / (Counted(up.network.whole, outputs, []).flops * height * width)
+    return sum(seen) / (up.network.whole.traits.flops_per_pixel * height * width)
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -99,3 +105,23 @@ def test_plans_cover_once_with_halo() -> None:
         covered[kept.rows, kept.columns] += 1
         assert window.top <= max(kept.top - 7, 0)
     assert (covered == 1).all()
+
+
+def test_a_plain_onnx_network_costs_at_most_a_quarter_more_and_equals_the_untiled_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "m.onnx").write_bytes(build_onnx(*plain_network(depth=8)).SerializeToString())
+    assert work(700, 1000, model=tmp_path / "m.onnx") <= 1.25
+    lr = np.random.default_rng(0).integers(0, 256, (700, 1000, 3), np.uint8)
+    tiled, untiled = (
+        Upscaler(tmp_path / "m.onnx", precision="fp32", tile=tile, consistency=False).upscale(lr)
+        for tile in (300, 4096)
+    )
+    assert np.abs(tiled.astype(int) - untiled).max() <= 1
+
+
+def test_a_foreign_onnx_network_with_a_large_upsampler_costs_as_little(tmp_path: Path) -> None:
+    model = get_model("srgan-x4")
+    (tmp_path / "m.onnx").write_bytes(build_onnx(model.graph, model.tensors).SerializeToString())
+    for height, width in ((480, 640), (700, 1000), (2048, 2048)):
+        assert work(height, width, model=tmp_path / "m.onnx") <= 1.25

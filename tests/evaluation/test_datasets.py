@@ -114,7 +114,9 @@ def test_a_missing_partner_is_named(make, tmp_path):
 def test_another_size_is_refused(make, draw):
     root = make("HR", "LR_bicubic/X4")
     write_pixels(draw(13, 17), root / "LR_bicubic" / "X4" / "bx4.png")
-    with pytest.raises(DataError, match=r"17x13, but b\.png is 66x49 and scale 4 wants 16x12"):
+    with pytest.raises(
+        DataError, match=r"17x13 pixels, want 16x12: b\.png is 66x49 and the scale 4"
+    ):
         open_dataset(root, scale=4)
 
 
@@ -135,7 +137,7 @@ def test_too_small_pictures_are_refused(tmp_path, draw):
 def test_empty_missing_and_damaged_are_refused(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         open_dataset(tmp_path / "nowhere", scale=4)
-    with pytest.raises(DataError, match="no pictures found"):
+    with pytest.raises(DataError, match=r"want pictures .* found none"):
         open_dataset(tmp_path, scale=4)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG not really")
     with pytest.raises(FourfoldError, match=r"broken\.png: not a readable picture"):
@@ -172,3 +174,17 @@ def test_bench_sets_open(bench):
     assert len(open_dataset(bench / "Set14", scale=2).pairs) == 14
     with pytest.raises(DataError, match="found X2, X4"):
         open_dataset(bench / "Set14", scale=8)
+
+
+def test_bad_pictures_are_left_out_where_asked(tmp_path, draw, caplog):
+    for seed, name in enumerate("abcd"):
+        write_pixels(draw(60, 80, seed), tmp_path / f"{name}.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:3000])
+    (tmp_path / "b.png").write_text("buy milk")
+    dataset = open_dataset(tmp_path, scale=4, limit=1, skip_bad=True)
+    assert [pair.name for pair in dataset.pairs] == ["c"]
+    assert [name in caplog.text for name in ("a.png", "b.png")] == [True, True]
+    for name in "cd":
+        (tmp_path / f"{name}.png").write_text("buy milk")
+    with pytest.raises(DataError, match="none of its pictures can be scored"):
+        open_dataset(tmp_path, scale=4, skip_bad=True)

@@ -12,6 +12,7 @@ import pytest
 from fourfold.evaluation import Contestant, bicubic, build_rows, evaluate, open_dataset
 from fourfold.evaluation.published import published_rows
 from fourfold.evaluation.report import ReportWriter
+from fourfold.evaluation.report.page import render
 from fourfold.evaluation.report.pictures import disagreement, separate_windows, where_largest
 from fourfold.evaluation.report.plot import plot_svg
 from fourfold.pictures.images import write_pixels
@@ -54,7 +55,14 @@ def test_the_file_names_nothing_outside_itself(page_html):
 
 def test_names_are_escaped(page_html):
     assert NASTY not in page_html
-    assert "&lt;b&gt;&amp;&quot;quoted&#x27;" in page_html
+    assert "&lt;b&gt;&amp;&#34;quoted&#39;" in page_html
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_of_pictures_are_escaped(tmp_path, draw):
+    html = make_report(tmp_path, draw, names=("<script>alert(1)",))
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(1)" in html
 
 
 def test_table_plot_and_published_rows_are_there(page_html):
@@ -113,7 +121,7 @@ def browser():
         pytest.skip("no chromium on this machine; set FOURFOLD_CHROMIUM to one")
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        browser = playwright.chromium.launch(executable_path=found, args=arguments, timeout=120_000)
         yield browser
         browser.close()
 
@@ -124,6 +132,7 @@ def opened(browser, page_html, tmp_path):
     file = tmp_path / "report.html"
     file.write_text(page_html, encoding="utf-8")
     page = browser.new_page(viewport={"width": 1100, "height": 900})
+    page.set_default_timeout(120_000)
     page.asked, page.wrong = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
@@ -201,3 +210,60 @@ def test_dark_and_light_can_be_switched(opened):
 def test_the_page_fits_any_width(opened, width):
     opened.set_viewport_size({"width": width, "height": 800})
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture(scope="module")
+def charted(browser, tmp_path_factory):
+    """A page with a crowded chart: five models, long names, three published lines."""
+    facts = {"dataset": "Set5", "scale": 4, "images": 5, "weights_sha256": None}
+    facts |= dict.fromkeys(("ssim_y", "psnr_rgb", "ssim_rgb", "drift", "consistency_psnr"), 1.0)
+    models = [("bicubic", 28.4, 9.0), ("srgan-x4", 29.2, 0.5), ("srresnet-x4", 32.0, 0.5)]
+    models += [("a-model-with-a-name-of-forty-two-characters", 30.3, 30.0), ("mine", 31.0, 0.01)]
+    rows = [
+        facts | {"model": name, "psnr_y": psnr, "megapixels_per_second": rate}
+        for name, psnr, rate in models
+    ]
+    file = tmp_path_factory.mktemp("charted") / "report.html"
+    file.write_text(render(rows + published_rows("Set5", images=5, scale=4), []), "utf-8")
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("width", [320, 390, 640, 641, 768, 1100, 1600])
+def test_the_chart_is_whole_and_readable_at_any_width(charted, width):
+    charted.set_viewport_size({"width": width, "height": 800})
+    (chart,) = charted.evaluate(
+        """[...document.querySelectorAll(".plot svg")].filter((svg) => svg.checkVisibility()).map(
+        (svg) => {
+          const frame = svg.getBoundingClientRect();
+          const texts = [...svg.querySelectorAll("text")].map((t) => {
+            const box = t.getBoundingClientRect();
+            return [t.textContent, Math.min(box.left - frame.left, frame.right - box.right,
+                    box.top - frame.top, frame.bottom - box.bottom), box.height];
+          });
+          return { left: frame.left, right: frame.right, texts };
+        })"""
+    )
+    assert 0 <= chart["left"] < chart["right"] <= width
+    assert [text for text, room, _ in chart["texts"] if room < -1] == []
+    assert min(height for *_, height in chart["texts"]) > 9
+    assert charted.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_script_in_a_file_name_is_text(browser, tmp_path, draw):
+    name = "<script>document.title='evil'<" + chr(0x2215) + "script><img src=x onerror=alert(1)>"
+    (tmp_path / "report.html").write_text(
+        make_report(tmp_path, draw, names=(name, "'\"><script>document.title=1<")), "utf-8"
+    )
+    page = browser.new_page()
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.title() == "fourfold evaluation"
+    assert page.locator("script").count() == 1
+    assert name in page.locator("h3").first.text_content() + page.locator("h3").last.text_content()
+    assert wrong == []
+    page.close()

@@ -28,7 +28,7 @@ def kill_after(line: list[str], run: Path, *, step: int, environment: dict[str, 
     while reached(run) < step and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.kill()
-    process.wait()
+    process.wait(timeout=60)
 
 
 def finish(line: list[str]) -> None:
@@ -78,7 +78,8 @@ def test_ctrl_c_saves_and_goes_on(command, environment, tmp_path):
     changes = ["steps=4000", "checkpoint_every=4000", "report_every=1", "validate_every=4000"]
     line = command(run, *changes)
     process = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True)
-    while reached(run) < 3 and process.poll() is None:
+    deadline = time.monotonic() + 120
+    while reached(run) < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.terminate()
     _, said = process.communicate(timeout=60)

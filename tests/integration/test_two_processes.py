@@ -31,6 +31,8 @@ def start(line: list[str], environment: dict[str, str], *, processes: int) -> No
             "LOCAL_WORLD_SIZE": str(processes),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
+            # Else gloo looks up the name of the machine, which a container may not have.
+            **({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}),
         }
         if processes == 1:
             own = {}

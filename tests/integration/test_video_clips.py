@@ -69,11 +69,11 @@ def test_first_frames_of_real_clips(clip: Path, up: Upscaler) -> None:
         assert [data for _, data in copied] == [data for _, data in original]
         assert [t for t, _ in copied] == pytest.approx([t for t, _ in original], abs=5.1e-4)
         assert len(copied) > 0
-    shown, played = ["ffprobe", "-show_packets"], ["ffmpeg", "-f", "null", "-"]
+    shown, played = ["ffprobe", "-show_packets"], ["ffmpeg", "-nostdin", "-f", "null", "-"]
     for program, *rest in (shown, played):
         if shutil.which(program):
             command = [program, "-v", "warning", "-i", str(result.output), *rest]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
             assert done.returncode == 0
             assert done.stderr == ""
 

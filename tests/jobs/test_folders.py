@@ -198,7 +198,8 @@ def test_a_full_disk_leaves_nothing(
     def full(*_args: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    target = ("os.pwrite", full) if when == "pixels" else ("os.replace", full)
+    pixels = "fourfold.pictures.store.PixelStore._move"
+    target = (pixels, full) if when == "pixels" else ("os.replace", full)
     monkeypatch.setattr(*target)
     network = Nearest(max_memory=64 if when == "pixels" else 10**9)
     (outcome,) = enlarge(tmp_path / "in", out=tmp_path / "out", upscaler=network)

@@ -177,6 +177,22 @@ def test_without_network_the_error_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(vgg_files, "fetch", refuse)
     with pytest.raises(
-        DownloadError, match=r"get https://.*notop\.h5 .* --set losses\.content_weig"
+        DownloadError, match=r"get https://.*notop\.h5 .* --set losses\.content\.weig"
     ):
         vgg_file("vgg19", "", cache=tmp_path)
+
+
+def test_vgg16_needs_one_setting_and_the_error_names_it():
+    vgg16 = VggFeatures(network="vgg16", layer="vgg54", width=4)
+    last = VggFeatures(network="vgg16", layer="vgg53", width=4)
+    assert vgg16.state_dict().keys() == last.state_dict().keys()
+    arrays = {k: v.numpy() for k, v in vgg16.state_dict().items()}
+    with pytest.raises(ModelError, match=r"--set losses\.content_network=vgg16"):
+        VggFeatures(network="vgg19", layer="vgg54", width=4).load(arrays, source="a.h5")
+
+
+def test_the_advice_about_code_in_a_pth_is_ours(tmp_path):
+    torch.save({"features.0.weight": print}, tmp_path / "evil.pth")
+    with pytest.raises(ModelError, match=r"network\.state_dict\(\) alone") as caught:
+        read_vgg_weights(tmp_path / "evil.pth", network="vgg16")
+    assert "weights_only" not in str(caught.value)

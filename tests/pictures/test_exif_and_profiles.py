@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fourfold.pictures.exif import enlarged_exif
-from fourfold.pictures.profiles import profile_channels, working_profile
+from fourfold.pictures.colour import profile_channels, working_profile
+from fourfold.pictures.metadata import enlarged_exif
 from fourfold.pictures.tiff import only_first_is_full
 
 
@@ -35,6 +35,7 @@ def test_exif_is_changed_in_place(order: str, bare: bool) -> None:
     assert struct.unpack_from(order + "II", after, start + 38) == (750, 1)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 80), st.booleans())
 def test_any_bytes(noise: bytes, cut: int, append: bool) -> None:
     import io

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fourfold.errors import OutputError
+from fourfold.errors import InputError, OutputError
 from fourfold.files.parts import locked_part, remove_leftovers
 from fourfold.files.paths import atomic_path
 from fourfold.pictures.store import PixelStore
@@ -66,6 +66,12 @@ def test_an_exception_removes_the_part(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_errors_name_the_result_and_not_the_part(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught, atomic_path(tmp_path / "a.png") as part:
+        raise InputError(f"{part}: no room for {part.name}")
+    assert str(caught.value) == f"{tmp_path / 'a.png'}: no room for {tmp_path / 'a.png'}"
+
+
 def test_a_killed_process_leaves_a_part_that_the_next_removes(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\nfrom pathlib import Path\n"
@@ -80,7 +86,7 @@ def test_a_killed_process_leaves_a_part_that_the_next_removes(tmp_path: Path) ->
     (part,) = tmp_path.iterdir()
     assert remove_leftovers(tmp_path) == []
     process.kill()
-    process.communicate()
+    process.communicate(timeout=60)
     assert remove_leftovers(tmp_path) == [part]
     assert not list(tmp_path.iterdir())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +11,11 @@ import pyvips
 from PIL import Image as PillowImage
 
 from fourfold.jobs.pipeline import Outcome
-from fourfold.pictures import profiles
-from tests.made_pictures import Nearest, enlarge, enlarged, image, opened, repeated
+from tests.made_pictures import Nearest, adobe_like, enlarge, enlarged, image, opened, repeated
 
 RNG = np.random.default_rng(5)
 NUMBERS8 = RNG.integers(0, 256, (20, 30, 4), np.uint8)
 NUMBERS16 = RNG.integers(0, 65536, (20, 30, 4), np.uint16)
-
-
-def adobe_like() -> bytes:
-    """A profile with Adobe RGB's primaries and its gamma of 2.2."""
-    xyz = {
-        b"rXYZ": (0.60974, 0.31111, 0.01947),
-        b"gXYZ": (0.20528, 0.62567, 0.06087),
-        b"bXYZ": (0.14919, 0.06322, 0.74457),
-    }
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, 0x233) + b"\0\0"
-    tags = {n: b"XYZ \0\0\0\0" + b"".join(map(profiles._fixed, v)) for n, v in xyz.items()}
-    return profiles._build(b"RGB ", {**tags, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)})
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
@@ -278,10 +265,21 @@ def test_formats_that_are_only_read_become_png(tmp_path: Path, suffix: str, mode
 
 
 def test_sixteen_bits_of_jpeg_2000_stay(tmp_path: Path) -> None:
+    pytest.importorskip("openjpeg")
     PillowImage.fromarray(NUMBERS16[..., 0]).save(tmp_path / "a.jp2")
     _, result = enlarged(tmp_path / "a.jp2", tmp_path / "out")
     assert result.format == "ushort"
     assert (np.squeeze(result.numpy()) == repeated(NUMBERS16[..., 0])).all()
+
+
+def test_deep_jpeg_2000_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openjpeg", None)
+    PillowImage.fromarray(NUMBERS16[..., 0]).save(tmp_path / "a.jp2")
+    reason = failed(enlarge(tmp_path / "a.jp2", out=tmp_path / "out"))
+    assert "pip install 'fourfold[jp2]'" in reason
+    assert "\n" not in reason
+    PillowImage.fromarray(NUMBERS8[..., :3]).save(tmp_path / "b.jp2")
+    enlarged(tmp_path / "b.jp2", tmp_path / "out")
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12])

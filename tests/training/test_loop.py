@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import fourfold
 from fourfold.errors import ConfigError, DataError, ModelError, TrainingError, UsageError
@@ -17,6 +19,7 @@ from fourfold.training import loop
 from fourfold.training.checkpoint import list_checkpoints
 from fourfold.training.journal import read_journal
 from fourfold.training.loop import train
+from fourfold.training.signals import StopRequest
 from fourfold.training.steps import StepReport
 from fourfold.weights.format import load_model
 
@@ -52,6 +55,47 @@ def test_sample_grid_shows_bicubic_result_and_original(settings, tmp_path):
     train(settings(steps=3), output=tmp_path / "run")
     grid = read_pixels(tmp_path / "run" / "samples" / "3.png")
     assert grid.shape == (3 * 192 + 2 * 4, 3 * 192 + 2 * 4, 3)
+
+
+def test_samples_are_in_tensorboard_too_with_their_names(settings, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(settings(steps=3), output=tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    (tag,) = events.Tags()["images"]
+    assert tag == "samples: bicubic, result, original"
+    (image,) = events.Images(tag)
+    assert (image.step, image.height, image.width) == (3, 3 * 192 + 2 * 4 + 20, 3 * 192 + 2 * 4)
+
+
+def test_a_run_stopped_before_its_first_validation_has_a_model(settings, tmp_path, monkeypatch):
+    stop = StopRequest()
+    monkeypatch.setattr(loop, "stop_on_signal", lambda: nullcontext(stop))
+    real = loop._after_step
+
+    def stop_after_one(run):
+        real(run)
+        stop.signal = 2
+
+    monkeypatch.setattr(loop, "_after_step", stop_after_one)
+    state = train(settings(), output=tmp_path / "run")
+    assert (state.step, load_model(tmp_path / "run" / "model.safetensors").training["step"]) == (
+        1,
+        1,
+    )
+    lr = np.full((8, 9, 3), 90, np.uint8)
+    assert fourfold.Upscaler(tmp_path / "run").upscale(lr).shape == (32, 36, 3)
+
+
+def test_a_run_killed_before_its_first_validation_has_a_model(settings, tmp_path, monkeypatch):
+    def die(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_validate", die)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(), output=tmp_path / "run")  # checkpoint at step 2, validation at 3
+    assert load_model(tmp_path / "run" / "model.safetensors").training["step"] == 2
 
 
 def test_journal_has_reports_and_scores(settings, tmp_path):
@@ -292,6 +336,25 @@ def test_a_text_file_named_as_a_picture_is_named(settings, tmp_path):
     (folder / "notes.png").write_text("buy milk")
     with pytest.raises(DataError, match=r"notes\.png: not a readable picture"):
         train(settings(data={"train": str(folder)}), output=tmp_path / "run")
+
+
+def test_a_bmp_among_the_pictures_is_learned_from(settings, photos, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(photos, folder)
+    Image.open(folder / "photo0.png").save(folder / "more.bmp")
+    config = settings(steps=1, data={"train": str(folder), "valid": str(folder)})
+    assert train(config, output=tmp_path / "run").step == 1
+
+
+def test_bad_pictures_can_be_left_out(settings, photos, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(photos, folder)
+    (folder / "a.png").write_text("buy milk")
+    data = {"train": str(folder), "valid": str(folder), "bad_pictures": "skip"}
+    assert train(settings(steps=1, data=data), output=tmp_path / "run").step == 1
+    lines = read_journal(tmp_path / "run" / "journal.jsonl")
+    (skipped,) = [line["text"] for line in lines if line["event"] == "skipped"]
+    assert "a.png: not a readable picture" in skipped
 
 
 def test_other_files_among_the_pictures_are_left_out(settings, photos, tmp_path):

@@ -210,8 +210,10 @@ def test_basicsr_left_over_keys_and_code_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"conv_extra\.weight"):
         import_model(tmp_path / "n.pth")
     torch.save({"params": print}, tmp_path / "evil.pth")
-    with pytest.raises(ModelError, match="plain tensors"):
+    with pytest.raises(ModelError, match="plain tensors") as caught:
         import_model(tmp_path / "evil.pth")
+    assert "network.state_dict() alone" in str(caught.value)
+    assert "weights_only" not in str(caught.value)
 
 
 def test_unknown_suffix_and_missing_file_are_clear(tmp_path: Path) -> None:

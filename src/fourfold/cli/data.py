@@ -47,18 +47,12 @@ def check(
     crop: int = typer.Option(96, "--crop", help="Smallest side that is wanted."),
 ) -> None:
     """Say what training would find in a folder, and what is wrong with it."""
-    from fourfold.datasets.div2k import check_pairs
-    from fourfold.datasets.pairs import find_sources
-    from fourfold.pictures.eight_bit import picture_size
+    from fourfold.datasets.layouts import find_sources, problem_of
 
     sources = find_sources(folder, scale=scale)
-    problems = check_pairs(sources, scale=scale)
-    named = " ".join(problems)
-    for source in sources:
-        if str(source.hr) not in named:
-            height, width = picture_size(source.hr)
-            if min(height, width) < crop:
-                problems.append(f"{source.hr}: {width}x{height}, smaller than the crop of {crop}")
+    too_small = f", smaller than the crop of {crop}"
+    found = (problem_of(s, scale=scale, min_side=crop, too_small=too_small) for s in sources)
+    problems = [problem for problem in found if problem is not None]
     kind = "pairs" if sources[0].lr else "pictures, low resolution will be made"
     typer.echo(f"{folder}: {len(sources)} {kind}")
     if problems:

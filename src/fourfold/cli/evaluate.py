@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fourfold.cli.verbose import VERBOSE
 from fourfold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def evaluate(
     ] = "auto",
     tile: Annotated[str, typer.Option("-t", "--tile", help="Side of a tile, or auto.")] = "auto",
     max_memory: Annotated[str, typer.Option(help="What the process should stay under.")] = "1GB",
+    verbose: bool = VERBOSE,
 ) -> None:  # fmt: skip
     """Score models on datasets: PSNR and SSIM on Y and RGB, colour drift, consistency, speed.
 
@@ -167,11 +169,11 @@ def _films(
 
 def _further_metrics(*, niqe: bool, lpips: str | None, dists: bool | None) -> dict[str, Metric]:
     """What is asked for; LPIPS and DISTS unasked where their weights are named and torch is here."""
-    from fourfold.runtimes.backend import optional_module
+    from fourfold.runtimes.backend import runtime_module
     from fourfold.weights.readers.perceptual import weights_are_named
 
     unasked = lpips is None and dists is None and weights_are_named()
-    if unasked and optional_module("torch"):
+    if unasked and runtime_module("torch"):
         lpips, dists = "alex", True
     metrics: dict[str, Metric] = {}
     if niqe:

@@ -11,7 +11,9 @@ import typer
 from fourfold._version import __version__
 from fourfold.cli import bench, data, distill, doctor, evaluate, models, train, upscale
 from fourfold.cli.argv import expand_several_values
+from fourfold.cli.verbose import VERBOSE
 from fourfold.errors import FourfoldError
+from fourfold.logs import show_logs_as_the_environment_says
 
 _INTERRUPTED: Final = 130
 
@@ -42,11 +44,12 @@ def _root(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
+    verbose: bool = VERBOSE,
 ) -> None:
     """Make photographs, folders and films larger with SRGAN; train and score it."""
 
 
-app.command()(upscale.upscale)
+app.command(help=upscale.HELP)(upscale.upscale)
 app.command()(train.train)
 app.command()(distill.distill)
 app.command()(evaluate.evaluate)
@@ -81,6 +84,7 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
+        show_logs_as_the_environment_says()
         result = app(expand_several_values(arguments), standalone_mode=False, prog_name="fourfold")
     except FourfoldError as error:
         _say(str(error))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 
+from fourfold.cli.lines import one_line
 from fourfold.errors import UsageError
 
 app = typer.Typer(help="List, show, import, export and blend models.", no_args_is_help=True)
@@ -54,8 +57,44 @@ def show(
     if as_json:
         print(json.dumps(facts))
         return
-    for key, value in facts.items():
-        print(f"{key:24} {json.dumps(value) if isinstance(value, dict) else value}")
+    _print_facts(facts)
+
+
+def _print_facts(facts: Mapping[str, Any]) -> None:
+    """A table: the model, then its scores, then the settings it was trained with."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    training = dict(facts["training"])
+    sections = [
+        _flat({key: value for key, value in facts.items() if key != "training"}, ""),
+        {f"scores on {name}": _scores(s) for name, s in training.pop("scores", {}).items()},
+        _flat({key: value for key, value in training.items() if key != "config"}, "trained: "),
+        _flat(training.get("config", {}), ""),
+    ]
+    table = Table(show_header=False, title=escape(str(facts["name"])), title_justify="left")
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for section in sections:
+        for key, value in section.items():
+            table.add_row(escape(one_line(key)), escape(one_line(str(value))))
+        table.add_section()
+    Console(highlight=False).print(table)
+
+
+def _scores(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+
+
+def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif value not in ("", [], None):
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 @app.command("import")

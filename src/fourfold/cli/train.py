@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from fourfold.cli.verbose import VERBOSE
 from fourfold.errors import MissingExtra, UsageError
 
 
@@ -24,6 +25,7 @@ def train(
     output: Path | None = typer.Option(
         None, "--output", "-o", help="Folder of the run; runs/NAME unless given."
     ),
+    verbose: bool = VERBOSE,
 ) -> None:
     """Train a network, or go on with a run that was interrupted."""
     run_training(config, changes, output=output, start=start, resume=resume)

@@ -14,6 +14,7 @@ import typer
 
 from fourfold.cli.lines import json_line, one_line
 from fourfold.cli.upscale_video import is_video, upscale_videos, video_settings
+from fourfold.cli.verbose import VERBOSE
 from fourfold.cli.watch import Watch
 from fourfold.errors import UsageError
 
@@ -21,78 +22,146 @@ if TYPE_CHECKING:
     from fourfold.jobs.pipeline import Outcome
 
 
+_SIZE, _QUALITY, _FILMS, _MACHINE = "Size and format", "Quality", "Films", "Machine"
+"""Groups of options in `--help`; what has none is for every day."""
+
+
+HELP = """Make pictures and films larger. Existing results are skipped: the same command continues.
+
+\b
+fourfold upscale photo.jpg                  photo_x4.jpg beside it
+fourfold upscale album -r -o large --fit 4k a folder, as large as fits 4K
+fourfold upscale clip.mp4 --fit 1080p       a film, with its sound
+fourfold upscale - < a.png > b.png          from and to other programs
+"""
+
+
 def upscale(
     inputs: list[str] = typer.Argument(
-        None,
-        metavar="INPUT...",
-        help="Pictures, films, folders or globs; - reads a picture from standard input.",
+        None, metavar="INPUT...", help="Pictures, films, folders, globs; - is standard input."
     ),
-    also: list[str] = typer.Option([], "-i", "--input", help="The same as INPUT."),
+    also: list[str] = typer.Option([], "-i", "--input", metavar="INPUT", help="Same as INPUT."),
     out: str | None = typer.Option(
-        None, "-o", "--output", help="Result file (one input), folder, or - for standard output."
+        None, "-o", "--output", metavar="OUT", help="File, folder or - (standard output)."
     ),
     model: str = typer.Option(
-        "auto",
-        "-n",
-        "--model",
-        "--model_name",
-        help="Bundled name, file or run; auto is srgan-x4, for films the steadier srresnet-x4.",
+        "auto", "-n", "--model", "--model_name", metavar="NAME", help="Bundled name, file, run."
     ),
     scale: float | None = typer.Option(
-        None, "-s", "--scale", "--outscale", help="1 to 16; the network's factor, then Lanczos."
+        None,
+        "-s",
+        "--scale",
+        "--outscale",
+        metavar="N",
+        help="Times as large, 1 to 16: the network, then Lanczos.",
+        rich_help_panel=_SIZE,
     ),
-    fit: str | None = typer.Option(None, help="480p 720p 1080p 1440p 2k 4k 8k or WIDTHxHEIGHT."),
+    fit: str | None = typer.Option(
+        None,
+        metavar="FRAME",
+        help="As large as fits 480p 720p 1080p 1440p 2k 4k 8k or WIDTHxHEIGHT.",
+        rich_help_panel=_SIZE,
+    ),
     texture: float | None = typer.Option(
-        None, help="0 faithful (SRResNet) to 1 most detail (SRGAN)."
+        None,
+        metavar="0..1",
+        help="0 faithful (SRResNet), 1 most detail (SRGAN).",
+        rich_help_panel=_QUALITY,
     ),
     tta: bool = typer.Option(
-        False, "--tta", help="Average 8 flips and turns: better, 8 times slower."
+        False,
+        "--tta",
+        help="Average 8 flips and turns: better, 8 times slower.",
+        rich_help_panel=_QUALITY,
     ),
     consistency: bool | None = typer.Option(
         None,
         "--consistency/--no-consistency",
-        help="One back-projection step: no colour drift, the input comes back when downscaled. "
-        "Unless given: as the model needs it.",
+        help="Back-projection: no colour drift, the input comes back when made small.",
+        show_default=False,
+        rich_help_panel=_QUALITY,
     ),
-    backend: str = typer.Option("auto", help="auto, openvino, onnxruntime or torch."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or mps."),
-    precision: str = typer.Option("auto", help="auto, fp32, bf16 or fp16."),
+    backend: str = typer.Option(
+        "auto", metavar="B", help="auto openvino onnxruntime torch", rich_help_panel=_MACHINE
+    ),
+    device: str = typer.Option(
+        "auto", metavar="D", help="auto cpu cuda mps", rich_help_panel=_MACHINE
+    ),
+    precision: str = typer.Option(
+        "auto", metavar="P", help="auto fp32 bf16 fp16", rich_help_panel=_MACHINE
+    ),
     tile: str = typer.Option(
-        "auto", "-t", "--tile", help="Side of a tile in input pixels, or auto."
+        "auto",
+        "-t",
+        "--tile",
+        metavar="SIDE",
+        help="Side in input pixels.",
+        rich_help_panel=_MACHINE,
     ),
-    max_memory: str = typer.Option("1GB", help="What the process should stay under."),
+    max_memory: str = typer.Option(
+        "1GB", metavar="SIZE", help="The process stays under it.", rich_help_panel=_MACHINE
+    ),
     max_pixels: int = typer.Option(
-        500_000_000, help="Refuse results with more pixels (all frames) before decoding."
+        500_000_000,
+        metavar="N",
+        help="Refuse larger results (all frames) before decoding.",
+        rich_help_panel=_MACHINE,
     ),
     ext: str = typer.Option(
         "auto",
-        help="auto, png, jpg, webp, tiff, avif or gif. auto keeps the input's format where it can "
-        "hold the result; else PNG (formats only read: BMP, HEIC, JP2 ...; still GIF), or WebP or "
-        "TIFF for several frames or pages, and says so.",
+        metavar="EXT",
+        help="png jpg webp tiff avif gif. auto: as the input where that can be written, else png "
+        "(webp or tiff for several frames or pages), and said so.",
+        show_default=False,
+        rich_help_panel=_SIZE,
     ),
     quality: int | None = typer.Option(
-        None, help="1 to 100, for jpg (95), webp (95) and avif (80)."
+        None,
+        metavar="1..100",
+        help="Of jpg (95 unless given), webp (95), avif (80).",
+        rich_help_panel=_SIZE,
     ),
-    suffix: str | None = typer.Option(None, help="Added to the name instead of _x4."),
+    suffix: str | None = typer.Option(
+        None, metavar="TEXT", help="Added to the name instead of _x4.", rich_help_panel=_SIZE
+    ),
     recursive: bool = typer.Option(
         False, "-r", "--recursive", help="Enter sub-folders, keep the tree."
     ),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace results that exist."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON object per input on stdout."),
-    codec: str = typer.Option("auto", help="Films: auto, h264, hevc, av1, ffv1 or prores."),
-    crf: float | None = typer.Option(None, help="Films: quality, lower is better (h264: 18)."),
-    preset: str | None = typer.Option(None, help="Films: the encoder's speed (h264: veryfast)."),
-    start: str | None = typer.Option(None, help="Films: begin here, seconds or H:MM:SS."),
-    end: str | None = typer.Option(None, help="Films: end here, seconds or H:MM:SS."),
-    frames: int | None = typer.Option(None, help="Films: no more frames than these."),
+    as_json: bool = typer.Option(False, "--json", help="A JSON object per input on stdout."),
+    codec: str = typer.Option(
+        "auto", metavar="C", help="auto h264 hevc av1 ffv1 prores", rich_help_panel=_FILMS
+    ),
+    crf: float | None = typer.Option(
+        None, metavar="Q", help="Lower is better (h264: 18).", rich_help_panel=_FILMS
+    ),
+    preset: str | None = typer.Option(
+        None, metavar="P", help="Encoder's speed (h264: veryfast).", rich_help_panel=_FILMS
+    ),
+    start: str | None = typer.Option(
+        None, metavar="TIME", help="Begin here: seconds or H:MM:SS.", rich_help_panel=_FILMS
+    ),
+    end: str | None = typer.Option(
+        None, metavar="TIME", help="End here: seconds or H:MM:SS.", rich_help_panel=_FILMS
+    ),
+    frames: int | None = typer.Option(
+        None, metavar="N", help="No more frames than these.", rich_help_panel=_FILMS
+    ),
     preview: bool = typer.Option(
-        False, "--preview", help="Films: 3 seconds, bicubic on the left, the result on the right."
+        False,
+        "--preview",
+        help="3 seconds, bicubic left, the result right.",
+        rich_help_panel=_FILMS,
     ),
     dry_run: bool = typer.Option(
-        False, "--dry-run", help="Films: say what would be written and how long it would take."
+        False,
+        "--dry-run",
+        help="Say what would be written and how long it takes.",
+        rich_help_panel=_FILMS,
     ),
+    verbose: bool = VERBOSE,
 ) -> int:
-    """Make pictures larger; existing results are skipped, so the same command continues."""
+    """Make pictures and films larger; existing results are skipped, so the same command continues."""
     from fourfold.engine.choose import chosen
     from fourfold.engine.upscaler import Upscaler
     from fourfold.files.paths import STDIO
@@ -101,6 +170,7 @@ def upscale(
     from fourfold.jobs.size import TargetSize
 
     names = _names([*(inputs or []), *also])
+    out = _standard_output(names, out)
     settings = OutputSettings(
         size=TargetSize.parse(scale, fit),
         ext=ext.lower().lstrip("."),
@@ -160,6 +230,17 @@ def _names(given: list[str]) -> list[str]:
     if not all(given):
         raise UsageError("upscale: want the name of an INPUT, got an empty one")
     return given
+
+
+def _standard_output(names: list[str], out: str | None) -> str | None:
+    """Where the result of standard input goes unless told: standard output, for other programs."""
+    from fourfold.files.paths import STDIO
+
+    if names != [STDIO] or out is not None:
+        return out
+    if sys.stdout.isatty():
+        raise UsageError("upscale -: want -o FILE, or > FILE; a picture is nothing for a terminal")
+    return STDIO
 
 
 def _check_output(out: str | None, ext: str, *, several: bool) -> None:

@@ -2,6 +2,6 @@
 
 from fourfold.datasets.cache import PairSet, open_pairs
 from fourfold.datasets.crops import CropSettings, CropStream
-from fourfold.datasets.pairs import Source, find_sources
+from fourfold.datasets.layouts import Source, find_sources
 
 __all__ = ["CropSettings", "CropStream", "PairSet", "Source", "find_sources", "open_pairs"]

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
-from fourfold.datasets.pairs import Source
+from fourfold.datasets.layouts import Source, problem_of
 from fourfold.errors import DataError, InputError, OutputError
 from fourfold.imaging.resize import imresize
 from fourfold.pictures.eight_bit import read_rgb8
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 Pixels = npt.NDArray[np.uint8]
 
-CACHE_VERSION: Final = 1
+CACHE_VERSION: Final = 2
 _PIXELS, _INDEX = "pixels.bin", "index.json"
 
 
@@ -52,14 +52,11 @@ class PairSet:
     folder: Path
     scale: int
     entries: tuple[_Entry, ...]
+    skipped: tuple[str, ...] = ()
+    """Why pictures were left out, each by name."""
 
     def __len__(self) -> int:
         return len(self.entries)
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the pictures, in order."""
-        return [entry.name for entry in self.entries]
 
     def hr(self, index: int) -> Pixels:
         """High resolution, read-only, read from disk as it is used."""
@@ -83,6 +80,7 @@ def open_pairs(
     *,
     scale: int,
     min_side: int = 1,
+    skip_bad: bool = False,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PairSet:
@@ -92,27 +90,47 @@ def open_pairs(
         sources: pictures; where `lr` is None it is made with MATLAB's bicubic.
         scale: high over low resolution; pictures are cut to a multiple of it.
         min_side: smallest side a picture may have.
+        skip_bad: leave out what cannot be used, and tell of it in `skipped`.
         cache: folder of caches; None is the user's cache folder.
         progress: called with (done, all) while decoding.
 
     Raises `DataError` naming the picture that is unreadable, too small or of another size than its
-    partner, and `OutputError` when the cache cannot be written.
+    partner, or when nothing is left, and `OutputError` when the cache cannot be written.
     """
     root = cache or user_cache_path("fourfold") / "pictures"
     folder = root / _key(sources, scale)
     if not (folder / _INDEX).is_file():
-        _build(folder, sources, scale=scale, progress=progress)
+        good, bad = _sort_out(sources, scale)
+        if bad and not skip_bad:
+            raise DataError(_first_of(bad, len(sources)))
+        _build(folder, good, bad, scale=scale, skip_bad=skip_bad, progress=progress)
     index = json.loads((folder / _INDEX).read_text())
     entries = tuple(_Entry(e["name"], tuple(e["hr"]), tuple(e["lr"])) for e in index["pictures"])
-    small = [e for e in entries if min(e.hr[1:]) < min_side]
-    if small:
-        first = next(s for s in sources if s.name == small[0].name)
-        raise DataError(
-            f"{first.hr}: {small[0].hr[2]}x{small[0].hr[1]} pixels, want at least "
-            f"{min_side}x{min_side} ({len(small)} of {len(entries)} pictures are smaller); "
-            "take them out or lower data.crop"
-        )
-    return PairSet(folder, scale, entries)
+    large = tuple(entry for entry in entries if min(entry.hr[1:]) >= min_side)
+    small = [
+        f"{entry.name}: {entry.hr[2]}x{entry.hr[1]} pixels, want at least {min_side}x{min_side}"
+        for entry in entries
+        if min(entry.hr[1:]) < min_side
+    ]
+    unfit = (*index["skipped"], *small)
+    if unfit and not (skip_bad and large):
+        raise DataError(_first_of(unfit, len(sources)))
+    return PairSet(folder, scale, large, unfit)
+
+
+def _first_of(bad: Sequence[str], count: int) -> str:
+    return (
+        f"{bad[0]} ({len(bad)} of {count} pictures cannot be used); take them out, or leave them "
+        "out with --set data.bad_pictures=skip"
+    )
+
+
+def _sort_out(sources: Sequence[Source], scale: int) -> tuple[list[Source], list[str]]:
+    """What can be used by its headers, and what is wrong with the rest."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = list(pool.map(lambda source: problem_of(source, scale=scale), sources))
+    good = [s for s, problem in zip(sources, problems, strict=True) if problem is None]
+    return good, [problem for problem in problems if problem is not None]
 
 
 def _key(sources: Sequence[Source], scale: int) -> str:
@@ -129,25 +147,34 @@ def _key(sources: Sequence[Source], scale: int) -> str:
 def _build(
     folder: Path,
     sources: Sequence[Source],
+    bad: Sequence[str],
     *,
     scale: int,
+    skip_bad: bool,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     try:
         part.mkdir(parents=True)
-        entries, offset = [], 0
+        entries, skipped, offset = [], list(bad), 0
         with (part / _PIXELS).open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
             pairs = pool.map(lambda source: _decode(source, scale), sources)
-            for done, (source, (hr, lr)) in enumerate(zip(sources, pairs, strict=True), start=1):
-                places = []
-                for pixels in (hr, lr):
-                    places.append((offset, *pixels.shape[:2]))
-                    offset += file.write(np.ascontiguousarray(pixels).data)
-                entries.append({"name": source.name, "hr": places[0], "lr": places[1]})
+            for done, (source, pair) in enumerate(zip(sources, pairs, strict=True), start=1):
+                if isinstance(pair, InputError):
+                    skipped.append(str(pair))
+                    if not skip_bad:
+                        pool.shutdown(cancel_futures=True)
+                        raise DataError(_first_of(skipped, len(sources)))
+                else:
+                    places = []
+                    for pixels in pair:
+                        places.append((offset, *pixels.shape[:2]))
+                        offset += file.write(np.ascontiguousarray(pixels).data)
+                    entries.append({"name": str(source.hr), "hr": places[0], "lr": places[1]})
                 if progress is not None:
                     progress(done, len(sources))
-        (part / _INDEX).write_text(json.dumps({"scale": scale, "pictures": entries}))
+        index = {"scale": scale, "pictures": entries, "skipped": skipped}
+        (part / _INDEX).write_text(json.dumps(index))
         if not folder.exists():  # another process may have been faster; both are equal
             os.replace(part, folder)
         logger.info("decoded %d pictures, %.0f MB in %s", len(sources), offset / 1e6, folder)
@@ -159,28 +186,15 @@ def _build(
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _decode(source: Source, scale: int) -> tuple[Pixels, Pixels]:
-    hr = _read_rgb(source.hr)
-    height, width = (side // scale * scale for side in hr.shape[:2])
-    if not height or not width:
-        raise DataError(f"{source.hr}: {hr.shape[1]}x{hr.shape[0]} pixels, smaller than the scale")
-    hr = hr[:height, :width]
-    if source.lr is None:
-        return hr, imresize(hr, 1 / scale)
-    lr = _read_rgb(source.lr)
-    if lr.shape != (height // scale, width // scale, 3):
-        raise DataError(
-            f"{source.lr}: {lr.shape[1]}x{lr.shape[0]} pixels, want {width // scale}x"
-            f"{height // scale} (1/{scale} of {source.hr.name}); is it of another scale?"
-        )
-    return hr, lr
-
-
-def _read_rgb(path: Path) -> Pixels:
+def _decode(source: Source, scale: int) -> tuple[Pixels, Pixels] | InputError:
+    """Both resolutions of a picture whose headers fit, or why its pixels cannot be read."""
     try:
-        return read_rgb8(path)
+        hr = read_rgb8(source.hr)
+        height, width = (side // scale * scale for side in hr.shape[:2])
+        hr = hr[:height, :width]
+        return hr, imresize(hr, 1 / scale) if source.lr is None else read_rgb8(source.lr)
     except InputError as error:
-        raise DataError(str(error)) from error
+        return error
 
 
 __all__ = ["PairSet", "open_pairs"]

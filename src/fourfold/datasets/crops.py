@@ -1,8 +1,8 @@
 """Aligned random crops, in an order and with choices that follow from the seed alone.
 
 Sample number n of a run is always the same crop, whatever the number of threads, processes or
-restarts: its picture comes from a permutation of the epoch, its place, turn and noise from a
-generator seeded with (seed, n).
+restarts: its picture comes from a permutation of the epoch, its place, turn and noise from
+generators seeded with (seed, n) and, for `real`, with the number of the window it is cut from.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple, TypeVar
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from fourfold.datasets.cache import PairSet
 from fourfold.datasets.degradations import degrade_real, jpeg
+from fourfold.datasets.window_store import Window, WindowStore, window_of_sample
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -37,6 +38,7 @@ class CropSettings:
     jpeg_quality: tuple[int, int] = (50, 95)
     flips: bool = True
     turns: bool = True
+    reuse: int = 4
 
 
 class Batch(NamedTuple):
@@ -53,26 +55,61 @@ class CropStream:
     pairs: PairSet
     settings: CropSettings
     seed: int
+    _windows: WindowStore = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_windows", WindowStore(self.settings.reuse))
 
     def sample(self, number: int) -> tuple[Pixels, Pixels]:
         """Low and high resolution of sample `number`, each a copy."""
-        epoch, place = divmod(number, len(self.pairs))
-        picture = int(shuffled(self.seed, epoch, len(self.pairs))[place])
+        settings, scale = self.settings, self.pairs.scale
+        size = settings.size // scale
         rng = np.random.default_rng((self.seed, 1, number))
-        hr, lr = self.pairs.hr(picture), self.pairs.lr(picture)
-        scale, settings = self.pairs.scale, self.settings
-        lr_size = settings.size // scale
-        top, left = (int(rng.integers(side - lr_size + 1)) for side in lr.shape[:2])
-        hr_crop = hr[top * scale : (top + lr_size) * scale, left * scale : (left + lr_size) * scale]
         if settings.degradation == "real":
-            lr_crop = _real_crop(hr, top, left, lr_size, scale=scale, rng=rng)
+            wanted = window_of_sample(number, uses=settings.reuse)
+            window = self._windows.get(wanted, self._degrade)
+            row, column = (int(rng.integers(a, b + 1)) for a, b in (window.rows, window.columns))
+            picture, top, left = window.picture, window.top + row, window.left + column
+            lr_crop = window.lr[row : row + size, column : column + size]
         else:
-            lr_crop = lr[top : top + lr_size, left : left + lr_size]
+            picture, top, left = self._place(number, rng)
+            lr_crop = self.pairs.lr(picture)[top : top + size, left : left + size]
+        hr = self.pairs.hr(picture)
+        hr_crop = hr[top * scale : (top + size) * scale, left * scale : (left + size) * scale]
         lr_crop, hr_crop = _orient(lr_crop, hr_crop, settings, rng)
         if settings.degradation == "jpeg" and rng.random() < settings.jpeg_probability:
             low, high = settings.jpeg_quality
             lr_crop = jpeg(lr_crop, quality=int(rng.integers(low, high + 1)))
         return np.ascontiguousarray(lr_crop), np.ascontiguousarray(hr_crop)
+
+    def _place(self, number: int, rng: np.random.Generator) -> tuple[int, int, int]:
+        """Picture `number` of all epochs, and a corner in it, in low-resolution pixels."""
+        epoch, place = divmod(number, len(self.pairs))
+        picture = int(shuffled(self.seed, epoch % 2**32, len(self.pairs))[place])
+        size = self.settings.size // self.pairs.scale
+        sides = self.pairs.lr(picture).shape[:2]
+        top, left = (int(rng.integers(side - size + 1)) for side in sides)
+        return picture, top, left
+
+    def _degrade(self, number: int) -> Window:
+        """Window `number`: a crop with a margin around it, as far as the picture reaches."""
+        rng = np.random.default_rng((self.seed, 2, number % 2**63))
+        picture, *corner = self._place(number, rng)
+        hr, scale = self.pairs.hr(picture), self.pairs.scale
+        size, sides = self.settings.size // scale, (hr.shape[0] // scale, hr.shape[1] // scale)
+        top, left = (max(place - REAL_MARGIN, 0) for place in corner)
+        bottom, right = (
+            min(place + size + REAL_MARGIN, side) for place, side in zip(corner, sides, strict=True)
+        )
+        part = hr[top * scale : bottom * scale, left * scale : right * scale]
+        return Window(
+            picture=picture,
+            top=top,
+            left=left,
+            lr=degrade_real(part, scale=scale, rng=rng),
+            rows=_shifts(top, bottom, size, sides[0]),
+            columns=_shifts(left, right, size, sides[1]),
+        )
 
     def batch(self, start: int, *, size: int, rank: int = 0, processes: int = 1) -> Batch:
         """Samples `start` to `start + size`, of which this process takes each `processes`-th."""
@@ -128,18 +165,13 @@ def _orient(
     return lr, hr
 
 
-def _real_crop(
-    hr: Pixels, top: int, left: int, lr_size: int, *, scale: int, rng: np.random.Generator
-) -> Pixels:
-    """Degrade a window with a margin around the crop, as far as the picture reaches."""
-    height, width = (side // scale for side in hr.shape[:2])
-    first_row, first_column = max(top - REAL_MARGIN, 0), max(left - REAL_MARGIN, 0)
-    last_row = min(top + lr_size + REAL_MARGIN, height)
-    last_column = min(left + lr_size + REAL_MARGIN, width)
-    window = hr[first_row * scale : last_row * scale, first_column * scale : last_column * scale]
-    low = degrade_real(window, scale=scale, rng=rng)
-    row, column = top - first_row, left - first_column
-    return low[row : row + lr_size, column : column + lr_size]
+def _shifts(first: int, last: int, size: int, side: int) -> tuple[int, int]:
+    """Where a crop may begin in a window `[first, last)` of a picture of `side`.
+
+    Half of the margin stays, but where the picture ends there is none to keep.
+    """
+    kept = REAL_MARGIN // 2
+    return (kept if first else 0, last - first - size - (kept if last < side else 0))
 
 
 __all__ = ["Batch", "CropSettings", "CropStream", "batches_ahead", "shuffled"]

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fourfold.datasets.pairs import Source, find_sources
-from fourfold.errors import DataError, DownloadError, InputError, OutputError, UsageError
+from fourfold.datasets.layouts import find_sources, problem_of
+from fourfold.errors import DataError, DownloadError, OutputError, UsageError
 from fourfold.files.download import Download, fetch
-from fourfold.pictures.eight_bit import picture_size
 
 logger = logging.getLogger(__name__)
 
@@ -214,23 +213,6 @@ def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Pa
     part.replace(target)
 
 
-def check_pairs(sources: list[Source], *, scale: int) -> list[str]:
-    """What is wrong with a list of pairs, by name; empty if nothing. Reads headers only."""
-    problems: list[str] = []
-    for source in sources:
-        try:
-            height, width = picture_size(source.hr)
-            low = picture_size(source.lr) if source.lr else (height // scale, width // scale)
-        except InputError as error:
-            problems.append(str(error))
-            continue
-        if low != (height // scale, width // scale):
-            problems.append(
-                f"{source.lr}: {low[1]}x{low[0]}, want {width // scale}x{height // scale}"
-            )
-    return problems
-
-
 def verify(
     folder: Path,
     *,
@@ -244,7 +226,8 @@ def verify(
         if role not in ("train", "valid"):
             raise UsageError(f"verify: want train or valid, got {role!r}")
         sources = find_sources(folder, scale=scale, role=role, track=track)  # type: ignore[arg-type]
-        problems = check_pairs(sources, scale=scale)
+        found = (problem_of(source, scale=scale) for source in sources)
+        problems = [problem for problem in found if problem is not None]
         if len(sources) != wanted:
             problems.append(f"{role}: want {wanted} pictures, found {len(sources)}")
         if any(source.lr is None for source in sources):
@@ -256,4 +239,4 @@ def verify(
     return total
 
 
-__all__ = ["ARCHIVES", "TRACKS", "Archive", "archives", "check_pairs", "prepare", "verify"]
+__all__ = ["ARCHIVES", "TRACKS", "Archive", "archives", "prepare", "verify"]

@@ -15,11 +15,12 @@ _PROCESS: Final = 200_000_000
 _STORES_SHARE: Final = 0.1
 """Part of the budget for pixels waiting in memory (`jobs.picture`)."""
 
-_BYTES_PER_WINDOW_PIXEL: Final = 1400
-_BYTES_PER_KEPT_PIXEL_X16: Final = 200
-"""Peaks of a SRResNet tile in LR pixels, rounded up from `benchmarks/pictures.py --memory`: trunk
-and features over the window (64 channels in several copies); result over the kept part (per 16
-result pixels)."""
+_BYTES_PER_FLOAT: Final = 5.4
+"""Of a window: 4, and room for what a runtime copies. The peak of SRResNet's trunk, 259 numbers for
+each pixel, was 1400 bytes in `benchmarks/pictures.py --memory`."""
+
+_BYTES_PER_RESULT_PIXEL: Final = 12.5
+"""Three numbers of the kept part, and what goes with them."""
 
 _LARGEST: Final = 768
 _SMALLEST: Final = 64
@@ -66,14 +67,14 @@ def plan_tile(network: Network, framed: Box, region: Box, *, halo: int, budget: 
         halo: context of a tile, in LR pixels.
     """
     room = budget * (1 - _STORES_SHARE) - _PROCESS
-    per_kept = _BYTES_PER_KEPT_PIXEL_X16 * network.scale**2 / 16
+    per_window = _BYTES_PER_FLOAT * network.parts[0].traits.floats_per_pixel
+    per_kept = _BYTES_PER_RESULT_PIXEL * network.scale**2
     tile = _LARGEST
     while tile > _SMALLEST:
-        plan = plan_tiles(framed.height, framed.width, tile=tile, halo=halo, region=region)
-        if all(
-            window.area * _BYTES_PER_WINDOW_PIXEL + kept.area * per_kept <= room
-            for kept, window in plan
-        ):
+        plan = plan_tiles(
+            framed.height, framed.width, tile=tile, halo=halo, region=region, step=network.step
+        )
+        if all(window.area * per_window + kept.area * per_kept <= room for kept, window in plan):
             break
         tile -= 32
     return tile

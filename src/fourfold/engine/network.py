@@ -7,55 +7,72 @@ from pathlib import Path
 from typing import Final
 
 from fourfold.errors import UsageError
-from fourfold.runtimes.backend import Program
-from fourfold.runtimes.foreign_onnx import read_foreign_onnx
+from fourfold.runtimes.onnx_file import read_onnx
+from fourfold.runtimes.program import Program, graph_program
 from fourfold.weights.format import Model, blend_models, load_model
 from fourfold.weights.graph import Graph, Tensors
 from fourfold.weights.usage import USUAL, Usage
 from fourfold.weights.zoo import BUNDLED, TEXTURE_ENDS, get_model, resolve_model_path
 
-LARGEST_HALO: Final = 96
-"""Context a tile gets at most, in LR pixels. Very deep networks reach further on paper (Real-ESRGAN
-x4plus: 349), but nothing that shows depends on it (docs/decisions/0072)."""
+LARGEST_RADIUS: Final = 96
+"""LR pixels of context a tile may have. Deeper networks (Real-ESRGAN x4plus sees 349) would spend
+nearly all work on it (docs/decisions/0072)."""
+
+BLEND_HALO: Final = 64
+"""Context of tiles that are blended because no exact halo can be had: what lies beyond changed x4plus
+by 0.3 of 255 (RMS), and neighbours fade into each other."""
+
+_WORTH_PARTS: Final = 2
+"""How much memory running in parts must save: crossing through NumPy costs time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A program that runs on windows of its own size."""
-
-    program: Program
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    scale: int
-    halo: int
-    """Input pixels around a window that what is kept depends on."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """A generator ready to be compiled.
 
     `whole` is the network in one piece; `parts` compute the same one after another, each over
-    windows of the size that suits it (see `Graph.split`).
+    windows of the size that suits it (see `Graph.split`), or are just `(whole,)`.
     """
 
     name: str
-    scale: int
     sha256: str
-    whole: Stage
-    parts: tuple[Stage, ...]
-    flops_per_pixel: int
-    """Floating-point operations per LR pixel; 0 when unknown."""
+    whole: Program
+    parts: tuple[Program, ...]
     usage: Usage = USUAL
     """How its file says it is meant to be used."""
 
     @property
+    def scale(self) -> int:
+        """Enlargement."""
+        return self.whole.traits.scale
+
+    @property
+    def channels(self) -> int:
+        """3, or 1 for a network of luma."""
+        return self.whole.traits.channels
+
+    @property
+    def step(self) -> int:
+        """Windows begin and end at multiples of this."""
+        return self.whole.traits.sizes.multiple
+
+    @property
+    def blended(self) -> bool:
+        """Whether tiles have to overlap and be blended, since no halo makes them exact."""
+        radius = self.whole.traits.radius
+        return radius is None or radius > LARGEST_RADIUS
+
+    @property
     def halo(self) -> int:
         """Context that covers the network run in one piece and run in parts."""
-        return max(self.whole.halo, sum(stage.halo for stage in self.parts))
+        if self.blended:
+            return BLEND_HALO
+        radii = [part.traits.radius or 0 for part in self.parts]
+        # Luma networks leave colour to bicubic, which reads two pixels to each side.
+        return max(self.whole.traits.radius or 0, sum(radii), 2 if self.channels == 1 else 0)
 
 
-def load_network(model: str | Path | Model, *, texture: float | None = None) -> Network:
+def load_network(model: str | Path | Model | Network, *, texture: float | None = None) -> Network:
     """Resolve what users call a model. `texture` blends the two bundled networks.
 
     Raises `ModelNotFound`, `ModelError`, or `UsageError` for a texture with another model.
@@ -70,18 +87,21 @@ def load_network(model: str | Path | Model, *, texture: float | None = None) -> 
             raise UsageError(f"--texture: want a number from 0 to 1, got {texture!r}")
         faithful, detailed = (get_model(name) for name in TEXTURE_ENDS)
         return network_of(blend_models(faithful, detailed, texture=texture))
+    if isinstance(model, Network):
+        return model
     if not isinstance(model, (str, Path, Model)):
         raise UsageError(f"model: want a name, a path or a Model, got {model!r}")
     if isinstance(model, Model):
         return network_of(model)
     path = resolve_model_path(model)
     if path.suffix.lower() == ".onnx":
-        return _foreign_network(path)
+        found = read_onnx(path)
+        return make_network(found.whole, found.parts, name=path.stem, sha256=found.sha256)
     if path.suffix.lower() == ".param":
         from fourfold.weights.readers.ncnn import read_ncnn
 
-        found = read_ncnn(path)
-        return network_of_graph(found.graph, found.tensors, name=path.stem, sha256=found.sha256)
+        graph = read_ncnn(path)
+        return network_of_graph(graph.graph, graph.tensors, name=path.stem, sha256=graph.sha256)
     return network_of(load_model(path))
 
 
@@ -93,30 +113,15 @@ def network_of(model: Model) -> Network:
 
 def network_of_graph(graph: Graph, tensors: Tensors, *, name: str, sha256: str) -> Network:
     """The programs of any graph with its tensors."""
+    parts = tuple(graph_program(part, tensors) for part in graph.split())
+    return make_network(graph_program(graph, tensors), parts, name=name, sha256=sha256)
 
-    def stage(part: Graph) -> Stage:
-        own = {name: tensors[name] for name in part.tensor_names()}
-        halo = min(part.halo(own), LARGEST_HALO)
-        return Stage(Program(part, own), part.inputs, part.outputs, part.scale, halo)
 
-    return Network(
-        name=name,
-        scale=graph.scale,
-        sha256=sha256,
-        whole=stage(graph),
-        parts=tuple(stage(part) for part in graph.split()),
-        flops_per_pixel=graph.flops(tensors),
+def make_network(
+    whole: Program, parts: tuple[Program, ...] = (), *, name: str, sha256: str
+) -> Network:
+    """A network of any program, such as a `TorchProgram`; parts only where they save memory."""
+    saves = len(parts) > 1 and (
+        whole.traits.floats_per_pixel > _WORTH_PARTS * parts[0].traits.floats_per_pixel
     )
-
-
-def _foreign_network(path: Path) -> Network:
-    found = read_foreign_onnx(path)
-    whole = Stage(Program(None, {}, found.content), ("lr",), ("sr",), found.scale, found.halo)
-    return Network(
-        name=path.stem,
-        scale=found.scale,
-        sha256=found.sha256,
-        whole=whole,
-        parts=(whole,),
-        flops_per_pixel=0,
-    )
+    return Network(name=name, sha256=sha256, whole=whole, parts=parts if saves else (whole,))

@@ -100,13 +100,14 @@ class Box:
 
 
 def plan_spans(
-    length: int, *, tile: int, halo: int, start: int = 0, stop: int | None = None
+    length: int, *, tile: int, halo: int, start: int = 0, stop: int | None = None, step: int = 1
 ) -> list[Span]:
     """Cut `[start, stop)` of `[0, length)` into the fewest windows of `tile + 2 * halo` or less.
 
     Windows overlap by two halos at least, are equally large and together reach `halo` beyond
     the range, or to the end of `[0, length)`. A tile next to such an end may be larger than
-    `tile` by the halo that its window does not need there.
+    `tile` by the halo that its window does not need there. Windows begin and end at multiples of
+    `step`, of which `length` is one.
 
     >>> [(s.start, s.stop, s.keep_start, s.keep_stop) for s in plan_spans(10, tile=3, halo=2)]
     [(0, 7, 0, 5), (3, 10, 5, 10)]
@@ -114,6 +115,23 @@ def plan_spans(
     [Span(start=0, stop=3, keep_start=0, keep_stop=3)]
     """
     stop = length if stop is None else stop
+    if step > 1:
+        cells = plan_spans(
+            length // step,
+            tile=max(tile // step, 1),
+            halo=ceil(halo / step),
+            start=start // step,
+            stop=ceil(stop / step),
+        )
+        return [
+            Span(
+                cell.start * step,
+                cell.stop * step,
+                max(cell.keep_start * step, start),
+                min(cell.keep_stop * step, stop),
+            )
+            for cell in cells
+        ]
     first, last = max(start - halo, 0), min(stop + halo, length)
     count = max(ceil((last - first - 2 * halo) / tile), 1)
     window = ceil((last - first + 2 * (count - 1) * halo) / count)
@@ -123,12 +141,13 @@ def plan_spans(
 
 
 def plan_tiles(
-    height: int, width: int, *, tile: int, halo: int, region: Box | None = None
+    height: int, width: int, *, tile: int, halo: int, region: Box | None = None, step: int = 1
 ) -> Iterator[tuple[Box, Box]]:
     """(kept box, window box) of every tile of a region (the whole picture by default), row by row."""
     region = region or Box(0, height, 0, width)
-    rows = plan_spans(height, tile=tile, halo=halo, start=region.top, stop=region.bottom)
-    columns = plan_spans(width, tile=tile, halo=halo, start=region.left, stop=region.right)
+    options = {"tile": tile, "halo": halo, "step": step}
+    rows = plan_spans(height, start=region.top, stop=region.bottom, **options)
+    columns = plan_spans(width, start=region.left, stop=region.right, **options)
     for row in rows:
         for column in columns:
             yield (

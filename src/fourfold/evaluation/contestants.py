@@ -73,15 +73,15 @@ def load_contestant(name: str, *, label: str, **options: Any) -> Contestant:
 def from_upscaler(upscaler: Upscaler, *, label: str) -> Contestant:
     """An open `Upscaler` as a contestant; training scores its networks through this."""
     network, choice = upscaler.network, upscaler.choice
-    tensors = network.whole.program.tensors
     passes = 8 if upscaler.tta else 1
-    flops = passes * network.flops_per_pixel / network.scale**2
+    traits = network.whole.traits
+    flops = passes * traits.flops_per_pixel / network.scale**2
     return Contestant(
         name=label,
         scale=upscaler.scale,
         upscale=upscaler.upscale,
         weights_sha256=network.sha256,
-        parameters=sum(int(np.count_nonzero(t)) for t in tensors.values()) or None,
+        parameters=traits.parameters or None,
         flops_per_output_pixel=flops or None,
         settings={
             "backend": choice.backend,

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from fourfold.datasets.layouts import Source
 from fourfold.errors import DataError
 from fourfold.evaluation.contestants import Contestant
-from fourfold.evaluation.datasets import Dataset, Pair, load_pair
+from fourfold.evaluation.datasets import Dataset, load_pair
 from fourfold.evaluation.degradation import Degradation
 from fourfold.metrics.drift import consistency_psnr
 from fourfold.metrics.protocol import Scores, score_pair
@@ -98,7 +99,7 @@ def _scenes(
 def _scene(
     contestants: Sequence[Contestant],
     dataset: Dataset,
-    pair: Pair,
+    pair: Source,
     metrics: Mapping[str, Metric],
     degradation: Degradation | None,
 ) -> Scene:

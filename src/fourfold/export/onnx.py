@@ -10,8 +10,8 @@ import numpy as np
 
 from fourfold.errors import ModelError
 from fourfold.files.paths import atomic_path
-from fourfold.runtimes.backend import Program
 from fourfold.runtimes.openvino import open_openvino
+from fourfold.runtimes.program import OnnxProgram, graph_program
 from fourfold.runtimes.torch import open_torch
 from fourfold.weights.format import Model
 from fourfold.weights.to_onnx import build_onnx
@@ -51,13 +51,15 @@ def export_onnx(model: Model, path: Path) -> float:
 
 def parity(content: bytes, model: Model) -> float:
     """Largest difference between an ONNX file and the same weights in torch, on random pictures."""
-    exported = open_openvino(Program(None, {}, content), device="cpu", precision="fp32")
-    reference = open_torch(Program(model.graph, model.tensors), device="cpu", precision="fp32")
+    program = graph_program(model.graph, model.tensors)
+    exported = OnnxProgram(content, program.traits)
+    candidate = open_openvino(exported, device="cpu", precision="fp32")
+    reference = open_torch(program, device="cpu", precision="fp32")
     rng = np.random.default_rng(0)
     worst = 0.0
     for height, width in PARITY_SIZES:
         lr_nchw = rng.random((1, 3, height, width), np.float32)
-        (a,), (b,) = exported.run(lr_nchw), reference.run(lr_nchw)
+        (a,), (b,) = candidate.run(lr_nchw), reference.run(lr_nchw)
         if a.shape != b.shape:
             raise ModelError(f"the ONNX form gives {a.shape} where torch gives {b.shape}")
         worst = max(worst, float(np.abs(a - b).max()))

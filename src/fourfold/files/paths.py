@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import InputError, OutputError
+from fourfold.errors import FourfoldError, InputError, OutputError
 from fourfold.files.parts import locked_part
+
+logger = logging.getLogger(__name__)
 
 STDIO: Final = "-"
 """As an input: standard input; as an output: standard output."""
@@ -23,18 +27,34 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The part file keeps the suffix, since writers choose the format by it. On any exception,
     Ctrl-C included, it is removed; one of a killed process is found by `remove_leftovers`.
-    `OutputError` for what the file system refuses.
+    `OutputError` for what the file system refuses. Errors within name `path`, never the part.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked_part(path.parent, path.suffix) as part:
-            yield part
+            with errors_name(path, instead_of=part):
+                yield part
             _flush_to_disk(part)
             os.replace(part, path)
+            logger.debug("wrote %s, %d bytes", path, path.stat().st_size)
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputError(f"{path}: cannot write (a part of its path is a file)") from error
     except OSError as error:
         raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
+
+
+@contextmanager
+def errors_name(path: Path, *, instead_of: Path) -> Iterator[None]:
+    """Let errors within name the result, where they name the hidden file or folder it grows in."""
+    try:
+        yield
+    except FourfoldError as error:
+        if instead_of.name not in str(error):
+            raise
+        folder, name = re.escape(str(instead_of.parent)), re.escape(instead_of.name)
+        hidden = rf"({folder}[/\\])?{name}([/\\][\w.-]+)?"
+        message = re.sub(hidden, lambda _: str(path), str(error))
+        raise type(error)(message) from error
 
 
 def _flush_to_disk(path: Path) -> None:
@@ -115,4 +135,4 @@ def _files_below(
     yield from closed
 
 
-__all__ = ["STDIO", "Found", "atomic_path", "find_inputs", "is_folder"]
+__all__ = ["STDIO", "Found", "atomic_path", "errors_name", "find_inputs", "is_folder"]

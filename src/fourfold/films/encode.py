@@ -13,7 +13,7 @@ from fourfold.films.captions import with_captions
 from fourfold.films.light import Light
 from fourfold.films.packets import EncodedPacket, Segment, Stamp
 from fourfold.films.probe import Colour
-from fourfold.films.pyav import load_av, reason
+from fourfold.films.pyav import load_av, ordinary_priority, reason
 from fourfold.imaging.arrays import AnyImage
 
 _SWS_MATRIX: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
@@ -178,7 +178,8 @@ class SegmentEncoder:
             encoding.configure(self._context)
             self._context.options = encoding.options()
             self._context.flags |= av.codec.context.Flags.global_header.value
-            self._context.open()
+            with ordinary_priority():
+                self._context.open()
         except (av.error.FFmpegError, ValueError) as error:
             raise OutputError(
                 f"{encoding.codec} cannot be encoded at {encoding.width}x{encoding.height} "

@@ -18,7 +18,7 @@ from fourfold.films.extent import Extent
 from fourfold.films.metadata import chapters_within, file_metadata, mov_flags, stream_metadata
 from fourfold.films.packets import EncodedPacket, Stamp, read_segment
 from fourfold.films.probe import VideoInfo, open_input
-from fourfold.films.pyav import load_av, reason
+from fourfold.films.pyav import load_av, ordinary_priority, reason
 
 FORMATS: Final = {
     ".mp4": "mp4",
@@ -176,7 +176,8 @@ def _write(
     chapters = chapters_within(source.chapters(), window.shift or None, window.end)
     if chapters:
         out.set_chapters(chapters)
-    out.start_encoding()
+    with ordinary_priority():
+        out.start_encoding()
     pictures = _Pictures(_packets(files, info, window, joined), out, video, encoding.time_base)
     clock = Straightener()
     extent = Extent(source, info)

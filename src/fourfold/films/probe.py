@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +12,8 @@ from typing import Any, Final
 from fourfold.errors import InputError
 from fourfold.films.light import Light, light_of
 from fourfold.films.pyav import load_av, reason
+
+logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES: Final = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp", ".3g2", ".ts", ".mts", ".m2ts"}
@@ -139,7 +142,7 @@ def probe(path: Path) -> VideoInfo:
         pixel_format = frame.format
         # A few frames in, decoders know the field order that headers leave open.
         interlaced = bool(frame.interlaced_frame) or context.field_order in _INTERLACED_ORDERS
-        return VideoInfo(
+        info = VideoInfo(
             path=path,
             stream=stream.index,
             width=frame.width,
@@ -158,6 +161,8 @@ def probe(path: Path) -> VideoInfo:
             codec=context.name,
             light=light_of(frame),
         )
+    logger.debug("read %s: %s", path, info)
+    return info
 
 
 def guess_frames(info: VideoInfo) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import FourfoldError, UsageError
+from fourfold.errors import FourfoldError, UsageError, shown
 from fourfold.files.paths import STDIO, Found
 from fourfold.jobs.claims import Claims
 from fourfold.jobs.naming import OutputSettings, without_results
@@ -332,8 +332,9 @@ def _failed(name: str, error: Exception) -> Outcome:
     else:
         logger.error("%s", name, exc_info=error)
         reason = f"{name}: {type(error).__name__}: {error} (a bug: please report it)"
-    if name not in reason:
-        reason = f"{name}: {reason}"
+    reason = shown(reason)
+    if shown(name) not in reason:
+        reason = f"{shown(name)}: {reason}"
     return Outcome(input=name, status="failed", reason=reason)
 
 

@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from fourfold.errors import MissingExtra, ModelError
+from fourfold.weights.readers.basicsr import read_pth, unwrap_state_dict
+from fourfold.weights.readers.keras import KERAS_ERRORS, plain_array
+from fourfold.weights.tensor_file import refuse_absurd
 
 Network = Literal["vgg16", "vgg19"]
 Preprocessing = Literal["caffe", "torchvision"]
@@ -51,6 +54,7 @@ class VggFeatures(nn.Module):
     ) -> None:
         super().__init__()
         block, conv = parse_layer(layer, network=network)
+        self.network = network
         self.preprocessing = preprocessing
         modules: list[nn.Module] = []
         channels = 3
@@ -83,7 +87,11 @@ class VggFeatures(nn.Module):
         wanted = self.state_dict()
         missing = sorted(set(wanted) - set(tensors))
         if missing:
-            raise ModelError(f"{source}: VGG weights lack {missing}; is it the right network?")
+            other = "vgg16" if self.network == "vgg19" else "vgg19"
+            raise ModelError(
+                f"{source}: as weights of {self.network} it lacks {', '.join(missing[:3])} "
+                f"({len(missing)} tensors); if it is {other}, --set losses.content_network={other}"
+            )
         chosen = {name: np.asarray(tensors[name], np.float32) for name in wanted}
         wrong = [n for n, value in chosen.items() if value.shape != tuple(wanted[n].shape)]
         if wrong:
@@ -96,9 +104,14 @@ class VggFeatures(nn.Module):
 def parse_layer(layer: str, *, network: str) -> tuple[int, int]:
     """Block and convolution of a layer name.
 
-    >>> parse_layer("vgg54", network="vgg19")
-    (5, 4)
+    VGG16 has three convolutions where VGG19 has four: there the paper's `vgg54`, the last one of
+    the network, is its own last one.
+
+    >>> parse_layer("vgg54", network="vgg19"), parse_layer("vgg54", network="vgg16")
+    ((5, 4), (5, 3))
     """
+    if (layer, network) == ("vgg54", "vgg16"):
+        layer = "vgg53"
     match = re.fullmatch(r"vgg([1-5])([1-4])", layer)
     if match is None or int(match[2]) > DEPTHS[network][int(match[1]) - 1]:
         last = f"vgg5{DEPTHS[network][4]}"
@@ -118,6 +131,7 @@ def read_vgg_weights(
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such file; want VGG weights (.h5, .pth or .safetensors)")
+    refuse_absurd(path, safetensors=path.suffix == ".safetensors")
     readers = {".h5": _read_keras, ".pth": _read_pth, ".safetensors": _read_safetensors}
     if path.suffix not in readers:
         raise ModelError(f"{path}: want VGG weights as .h5, .pth or .safetensors")
@@ -140,7 +154,7 @@ def _read_keras(path: Path, network: str) -> tuple[dict[str, np.ndarray], Prepro
                     if array.ndim == 4:  # Keras kernels are (rows, columns, in, out)
                         kind, value = "weight", array.transpose(3, 2, 0, 1)
                     tensors[f"features.{index}.{kind}"] = np.ascontiguousarray(value)
-    except OSError as error:
+    except KERAS_ERRORS as error:
         raise ModelError(f"{path}: want a Keras .h5 file ({error})") from error
     return tensors, "caffe"
 
@@ -148,7 +162,7 @@ def _read_keras(path: Path, network: str) -> tuple[dict[str, np.ndarray], Prepro
 def _arrays_below(group: Any) -> list[np.ndarray]:
     found: list[np.ndarray] = []
     group.visititems(
-        lambda _, item: found.append(np.asarray(item)) if hasattr(item, "shape") else None
+        lambda name, item: found.append(plain_array(name, item)) if hasattr(item, "shape") else None
     )
     return found
 
@@ -166,11 +180,8 @@ def _conv_positions(network: str) -> dict[str, int]:
 
 def _read_pth(path: Path, network: str) -> tuple[dict[str, np.ndarray], Preprocessing]:
     del network
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ModelError(f"{path}: want a torch weights file ({error})") from error
-    return {k: v.numpy() for k, v in state.items() if k.startswith("features.")}, "torchvision"
+    state = unwrap_state_dict(read_pth(path), source=str(path))
+    return {k: v for k, v in state.items() if k.startswith("features.")}, "torchvision"
 
 
 def _read_safetensors(

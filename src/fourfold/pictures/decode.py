@@ -92,10 +92,15 @@ def _widen(low: float, high: float, strip: Array, source: Source) -> tuple[float
     return low, high
 
 
-def whole_array(source: Source) -> Array:
-    """The first page as an array, upright, in the file's own numbers and type, `(H, W, C)`."""
+def whole_array(source: Source, *, as_rgb: bool = False) -> Array:
+    """The first page as an array, upright, in the file's own numbers and type, `(H, W, C)`.
+
+    With `as_rgb`, CMYK, Lab and their like become sRGB; profiles do not count.
+    """
     with source_image(source) as image:
-        page = image.crop(0, 0, source.stored_width, source.stored_height)
+        converted = as_rgb and image.interpretation in ("cmyk", "lab", "labs", "xyz", "hsv")
+        shown = image.colourspace("srgb") if converted else image
+        page = shown.crop(0, 0, source.stored_width, source.stored_height)
         pixels: Array = page.numpy()
     pixels = pixels.reshape(source.stored_height, source.stored_width, -1)
     return np.ascontiguousarray(source.turn.do(pixels))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import shutil
@@ -14,13 +15,14 @@ from typing import Any, Final
 
 from fourfold.errors import OutputError
 from fourfold.pictures.colour import from_network
-from fourfold.pictures.exif import enlarged_exif
-from fourfold.pictures.formats import Format
+from fourfold.pictures.formats import NOT_HELD, Format
+from fourfold.pictures.metadata import add_metadata, enlarged_exif, upright_xmp
 from fourfold.pictures.png import Chunk, PngStream
 from fourfold.pictures.source import Source
 from fourfold.pictures.store import PixelStore
-from fourfold.pictures.tiff_metadata import add_metadata
-from fourfold.pictures.vips import reason, stoppable, vips
+from fourfold.pictures.vips import PROFILE, get, kind, reason, stoppable, vips, with_fields
+
+logger = logging.getLogger(__name__)
 
 _OWN_FIELDS: Final = re.compile(
     r"width|height|bands|format|coding|interpretation|xoffset|yoffset|xres|yres|filename|"
@@ -37,21 +39,13 @@ _NO_RESOLUTION: Final = 72 / 25.4
 _EVERYTHING: Final = 63
 _EXIF: Final = 1
 
-_NO_IPTC: Final = {"iptc-data": "IPTC"}
-_NOT_HELD: Final[Mapping[str, Mapping[str, str]]] = {
-    "png": _NO_IPTC,
-    "webp": _NO_IPTC,
-    "avif": _NO_IPTC,
-    "gif": {**_NO_IPTC, "exif-data": "EXIF", "xmp-data": "XMP", "icc-profile-data": "ICC profile"},
-}
-"""Fields that are lost, as people call them."""
-
 _FULL: Final = 1_000_000
 """Free bytes below which a failed write is for want of room; libvips seldom says so."""
 
 _BIG_TIFF: Final = 3_500_000_000
 _GAIN_MAP_SIDE: Final = 8192
 """Largest side libultrahdr writes."""
+_PEAKS: Final = {"uchar": 255, "ushort": 65535, "float": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,25 +96,24 @@ def encode(
     Returns notes on what the format could not hold. Raises `OutputError`; `InterruptedError` when
     `stop` is set meanwhile.
     """
-    notes: list[str] = []
-    image = _own_colours(result, source)
+    image, notes = _own_colours(result, source), list[str]()
     image = _own_depth(image, result, source, form, notes)
     if source.alpha and not form.alpha:
-        white = [float(2 ** (16 if image.format == "ushort" else 8) - 1)] * (image.bands - 1)
-        image = image.flatten(background=white)
+        image = image.flatten(background=[float(_PEAKS[image.format])] * (image.bands - 1))
         notes.append(f"{form.name} has no transparency; shown on white")
     notes += _left_out(source, form)
-    image = _with_fields(image, result, source, form)
-    exact = source.lossless and form.name == source.format
+    image = _with_fields(image, result, source)
+    exact = source.marks.lossless and form.name == source.format
     saving = Saving(
         quality=quality or (None if exact else form.quality),
         notes=notes,
         # Only EXIF carries a resolution in these.
-        exif=bool(source.header.get_typeof("exif-data"))
+        exif=bool(get(source.header, "exif-data"))
         or (source.has_resolution and form.name != "png"),
         resolution=source.has_resolution,
-        texts=source.texts,
+        texts=source.marks.texts,
     )
+    logger.debug("%s: written as %s, quality %s", source.path, form.name, saving.quality)
     try:
         with stoppable(image, stop):
             SAVERS[form.name](image, os.fsencode(part), saving)
@@ -135,7 +128,7 @@ def encode(
 
 def _left_out(source: Source, form: Format) -> Iterator[str]:
     """What the header holds and `form` does not."""
-    for name, called in _NOT_HELD.get(form.name, {}).items():
+    for name, called in NOT_HELD.get(form.name, {}).items():
         if source.header.get_typeof(name):
             yield f"{form.name} holds no {called}"
     if form.name == "tiff" and source.pages > 1 and source.header.get_typeof("delay"):
@@ -146,11 +139,9 @@ def _own_colours(result: Result, source: Source) -> Any:
     """Three channels again where they were three, in the file's own profile."""
     image = result.store.as_vips()
     if result.grey:
-        bands = [image[0], image[0], image[0]]
-        image = bands[0].bandjoin([*bands[1:], *([image[1]] if source.alpha else [])])
+        image = image[0].bandjoin([image[0], *image.bandsplit()])
     colours = image.bands - source.alpha
-    kinds = {"uchar": ("b-w", "srgb"), "ushort": ("grey16", "rgb16"), "float": ("b-w", "srgb")}
-    image = image.copy(interpretation=kinds[image.format][colours == 3])
+    image = image.copy(interpretation=kind(colours, image.format))
     return from_network(image, source.colour, alpha=source.alpha)
 
 
@@ -161,68 +152,44 @@ def _own_depth(image: Any, result: Result, source: Source, form: Format, notes: 
         kept = source.header.format
         return image if kept in ("float", "double") else image.rint().cast(kept)
     wide = source.depth > 8 and 16 in form.depths
+    held = 12 if form.name == "avif" else 16
     if source.depth > 8 and not wide:
         notes.append(f"{source.depth} bits per channel became 8: {form.name} holds no more")
-    elif source.depth == 32 or (form.name == "avif" and _bits(source) > 12):
-        notes.append(
-            f"numbers became {12 if form.name == 'avif' else 16} bits: {form.name} holds no more"
-        )
-    target, peak = ("ushort", 65535) if wide else ("uchar", 255)
-    have = {"uchar": 255, "ushort": 65535, "float": 1}[image.format]
+    elif wide and (source.depth == 32 or get(source.header, "bits-per-sample", 16) > held):
+        notes.append(f"numbers became {held} bits: {form.name} holds no more")
+    target = "ushort" if wide else "uchar"
     if image.format != target:
-        grey = image.bands in (1, 2)
-        image = image.linear(peak / have, 0).rint().cast(target)
-        kind = ("grey16", "rgb16") if wide else ("b-w", "srgb")
-        image = image.copy(interpretation=kind[not grey])
-    return image
+        image = image.linear(_PEAKS[target] / _PEAKS[image.format], 0).rint().cast(target)
+    return image.copy(interpretation=kind(image.bands - source.alpha, target))
 
 
-def _bits(source: Source) -> int:
-    named = source.header.get_typeof("bits-per-sample")
-    return int(source.header.get("bits-per-sample")) if named else source.depth
-
-
-def _with_fields(image: Any, result: Result, source: Source, form: Format) -> Any:
+def _with_fields(image: Any, result: Result, source: Source) -> Any:
     """The fields of the source, the resolution times the enlargement, orientation upright."""
     header = source.header
-    across, down = _resolution(source)
-    factor = result.factor if source.has_resolution else 1.0
-    image = image.copy(xres=across * factor, yres=down * factor)
+    across = down = _NO_RESOLUTION
+    if source.has_resolution:  # pixels per mm, as shown
+        sizes = (header.xres * result.factor, header.yres * result.factor)
+        across, down = sizes[::-1] if source.turn.quarters % 2 else sizes
+    image = image.copy(xres=across, yres=down)
+    ratio = "gainmap-scale-factor"  # how much smaller the gain map is
+    changes: Mapping[str, Callable[[Any], Any]] = {
+        "xmp-data": lambda value: upright_xmp(bytes(value)),
+        "exif-data": lambda value: enlarged_exif(bytes(value), result.factor),
+        ratio: lambda value: type(value)(value * result.factor),
+    }
     for name in header.get_fields():
-        if not _OWN_FIELDS.fullmatch(name):
-            value = header.get(name)
-            if name == "xmp-data":
-                value = _upright_xmp(bytes(value))
-            elif name == "exif-data":
-                value = enlarged_exif(bytes(value), result.factor)
+        if name == ratio or not _OWN_FIELDS.fullmatch(name):
+            value = changes.get(name, lambda value: value)(header.get(name))
             image.set_type(header.get_typeof(name), name, value)
-    name = "gainmap-scale-factor"  # how much smaller the gain map is
-    if header.get_typeof(name):
-        ratio = header.get(name)
-        image.set_type(header.get_typeof(name), name, type(ratio)(ratio * result.factor))
     if not source.colour.keeps_profile:
-        image.remove("icc-profile-data")
-    if header.get_typeof("orientation"):
-        image.set_type(vips().GValue.gint_type, "orientation", 1)
-    if source.pages > 1:
-        image.set_type(vips().GValue.gint_type, "page-height", result.page_height)
-    return image
-
-
-def _resolution(source: Source) -> tuple[float, float]:
-    """Pixels per mm across and down as shown, of one source pixel; 72 dpi when unknown."""
-    if not source.has_resolution:
-        return _NO_RESOLUTION, _NO_RESOLUTION
-    across, down = float(source.header.xres), float(source.header.yres)
-    if source.turn.quarters % 2:
-        across, down = down, across
-    return across, down
-
-
-def _upright_xmp(xmp: bytes) -> bytes:
-    """XMP may repeat the orientation; the result stands upright. Lengths stay as they are."""
-    xmp = re.sub(rb'(tiff:Orientation\s*=\s*["\'])[2-8](["\'])', rb"\g<1>1\2", xmp)
-    return re.sub(rb"(<tiff:Orientation>)[2-8](<)", rb"\g<1>1\2", xmp)
+        image.remove(PROFILE)
+    return with_fields(
+        image,
+        {
+            "orientation": 1 if header.get_typeof("orientation") else None,
+            "page-height": result.page_height if source.pages > 1 else None,
+        },
+    )
 
 
 # Deflate at level 3 and JPEG without optimised tables: 3 to 4 times as fast as the defaults for
@@ -245,47 +212,35 @@ def _save_jpg(image: Any, name: bytes, saving: Saving) -> None:
         if max(image.width, image.height) <= _GAIN_MAP_SIDE and image.bands == 3:
             image.uhdrsave(name, Q=saving.quality)
             return
-        saving.notes.append(
-            f"its gain map (HDR) is left out: the result is over {_GAIN_MAP_SIDE} pixels"
-        )
+        left_out = f"its gain map (HDR) is left out: the result is over {_GAIN_MAP_SIDE} pixels"
+        saving.notes.append(left_out)
         image.remove("gainmap-data")
     image.jpegsave(name, Q=saving.quality, subsample_mode="off", keep=saving.keep)
 
 
 def _save_webp(image: Any, name: bytes, saving: Saving) -> None:
-    if saving.quality is None:
-        image.webpsave(name, lossless=True, effort=2, keep=saving.keep)
-    else:
-        image.webpsave(name, Q=saving.quality, alpha_q=100, keep=saving.keep)
+    lossy = {"Q": saving.quality, "alpha_q": 100}
+    options = {"lossless": True, "effort": 2} if saving.quality is None else lossy
+    image.webpsave(name, **options, keep=saving.keep)
 
 
 def _save_tiff(image: Any, name: bytes, _saving: Saving) -> None:
     item = {"uchar": 1, "ushort": 2, "char": 1, "short": 2, "double": 8}.get(image.format, 4)
-    size = image.width * image.height * image.bands * item
-    predictor = "horizontal" if item <= 2 else "none"
-    options = {
-        "compression": "deflate",
-        "level": 3,
-        "predictor": predictor,
-        "bigtiff": size > _BIG_TIFF,
-    }
-    if image.get_typeof("page-height"):
-        options["page_height"] = image.get("page-height")
-    image.tiffsave(name, **options)
+    image.tiffsave(
+        name,
+        compression="deflate",
+        level=3,
+        predictor="horizontal" if item <= 2 else "none",
+        bigtiff=image.width * image.height * image.bands * item > _BIG_TIFF,
+        page_height=get(image, "page-height", 0),
+    )
     add_metadata(image, name)
 
 
 def _save_avif(image: Any, name: bytes, saving: Saving) -> None:
     bits = 12 if image.format == "ushort" else 8
-    image.heifsave(
-        name,
-        keep=saving.keep,
-        Q=saving.quality,
-        compression="av1",
-        bitdepth=bits,
-        subsample_mode="off",
-        effort=2,
-    )
+    options = {"compression": "av1", "bitdepth": bits, "subsample_mode": "off", "effort": 2}
+    image.heifsave(name, Q=saving.quality, keep=saving.keep, **options)
 
 
 def _save_gif(image: Any, name: bytes, saving: Saving) -> None:

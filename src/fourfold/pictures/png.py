@@ -1,20 +1,45 @@
-"""PNG as libvips writes it, mended on its way to the file: texts, XMP and the resolution."""
+"""PNG chunks: those before the pixels read, and libvips's mended on their way to the file."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final
 
-TEXTS: Final = (b"tEXt", b"zTXt", b"iTXt")
-XMP_KEY: Final = b"XML:com.adobe.xmp"
+_TEXTS: Final = (b"tEXt", b"zTXt", b"iTXt")
+_XMP_KEY: Final = b"XML:com.adobe.xmp"
 _SIGNATURE: Final = 8
-_CHUNK_EDGE: Final = 12
-"""Bytes of a chunk besides its data: length, name, checksum."""
+_MAX_CHUNKS: Final = 1000
+_MAX_TEXT: Final = 16_000_000
+"""Bytes of all texts that are kept."""
 
 Chunk = tuple[bytes, bytes]
 """Name and data."""
+
+
+def is_text(name: bytes, data: bytes) -> bool:
+    """Whether a chunk is a text of its own, and not XMP."""
+    key, end, _ = data[:80].partition(b"\0")
+    return name in _TEXTS and bool(key and end) and key != _XMP_KEY
+
+
+def read_chunks(file: BinaryIO) -> Iterator[Chunk]:
+    """The chunks before the pixels; only of texts more than 64 bytes."""
+    file.seek(_SIGNATURE)
+    left = _MAX_TEXT
+    for _ in range(_MAX_CHUNKS):
+        head = file.read(8)
+        if len(head) < 8 or head[4:] == b"IDAT":
+            return
+        length, name = struct.unpack(">I4s", head)
+        after = file.tell() + length + 4
+        if name not in _TEXTS:
+            yield name, file.read(min(length, 64))
+        elif length <= left:
+            left -= length
+            yield name, file.read(length)
+        file.seek(after)
 
 
 class PngStream:
@@ -46,28 +71,24 @@ class PngStream:
 
     def _pass_chunks(self, head: bytearray) -> None:
         """Hold back until the first chunk of pixels begins."""
-        place = _SIGNATURE
-        chunks: list[Chunk] = []
+        place, mended = _SIGNATURE, bytes(head[:_SIGNATURE])
         while len(head) >= place + 8:
             length, name = struct.unpack_from(">I4s", head, place)
             if name == b"IDAT":
-                mended = [found for chunk in chunks for found in self._mended(*chunk)]
-                self._file.write(head[:_SIGNATURE])
-                for chunk in (*mended, *self._texts):
-                    self._file.write(packed(*chunk))
-                self._file.write(head[place:])
+                texts = b"".join(packed(*chunk) for chunk in self._texts)
+                self._file.write(mended + texts + head[place:])
                 self._head = None
                 return
-            chunks.append((name, bytes(head[place + 8 : place + 8 + length])))
-            place += _CHUNK_EDGE + length
+            mended += self._mended(name, bytes(head[place + 8 : place + 8 + length]))
+            place += 12 + length
 
-    def _mended(self, name: bytes, data: bytes) -> list[Chunk]:
+    def _mended(self, name: bytes, data: bytes) -> bytes:
         if name == b"pHYs" and not self._resolution:
-            return []
-        key, _, packed_text = data.partition(b"\0")
-        if name == b"zTXt" and key == XMP_KEY:
-            return [(b"iTXt", XMP_KEY + b"\0\0\0\0\0" + zlib.decompress(packed_text[1:]))]
-        return [(name, data)]
+            return b""
+        key, _, text = data.partition(b"\0")
+        if name == b"zTXt" and key == _XMP_KEY:
+            return packed(b"iTXt", _XMP_KEY + b"\0\0\0\0\0" + zlib.decompress(text[1:]))
+        return packed(name, data)
 
 
 def packed(name: bytes, data: bytes) -> bytes:
@@ -75,4 +96,4 @@ def packed(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-__all__ = ["TEXTS", "XMP_KEY", "Chunk", "PngStream", "packed"]
+__all__ = ["Chunk", "PngStream", "is_text", "packed", "read_chunks"]

@@ -6,8 +6,8 @@ process, and bounded memory is what this is for.
 
 from __future__ import annotations
 
-import os
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +18,11 @@ import numpy.typing as npt
 from fourfold.errors import OutputError
 from fourfold.files.parts import locked_part
 from fourfold.pictures.tiff import raw_tiff_header
-from fourfold.pictures.vips import vips
+from fourfold.pictures.vips import DTYPES, vips
 
 Array = npt.NDArray[Any]
 
-_FORMATS: Final = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+_FORMATS: Final = {dtype: form for form, dtype in DTYPES.items()}
 
 
 class PixelStore:
@@ -48,21 +48,17 @@ class PixelStore:
         self._path: Path | None = None
         self._open = ExitStack()
         self._lock = threading.Lock()
-        self._start = 0
-        """Bytes of the scratch file before the pixels."""
+        self._folder = folder
         if height * self._row <= in_memory:
             self._array = np.zeros(shape, self.dtype)
             return
+        header = raw_tiff_header(shape, self.dtype)
+        self._start = len(header)
         try:
             self._path = self._open.enter_context(locked_part(folder))
-            flags = os.O_RDWR | getattr(os, "O_BINARY", 0)
-            self._file = os.open(self._path, flags)
-            self._open.callback(os.close, self._file)
-            is_float = self.dtype.kind == "f"
-            header = raw_tiff_header(shape, bits=8 * self.dtype.itemsize, is_float=is_float)
-            self._start = len(header)
-            self._write_at(memoryview(header), -self._start)
-            os.ftruncate(self._file, self._start + height * self._row)
+            self._file = self._open.enter_context(self._path.open("r+b", buffering=0))
+            self._move(-self._start, memoryview(header), self._file.write)
+            self._file.truncate(self._start + height * self._row)
         except OSError as error:
             self._open.close()
             raise _full(folder, error) from error
@@ -78,32 +74,37 @@ class PixelStore:
         if self._array is not None:
             self._array[top : top + height, left : left + width] = pixels
             return
-        item = self.shape[2] * self.dtype.itemsize
-        ready = np.ascontiguousarray(pixels, self.dtype)
         try:
-            if width == self.shape[1]:
-                self._write_at(memoryview(ready.data).cast("B"), top * self._row)
-                return
-            for y in range(height):
-                row = memoryview(ready[y].data).cast("B")
-                self._write_at(row, (top + y) * self._row + left * item)
+            for place, row in self._rows(np.ascontiguousarray(pixels, self.dtype), top, left):
+                self._move(place, row, self._file.write)
         except OSError as error:
-            assert self._path is not None
-            raise _full(self._path.parent, error) from error
+            raise _full(self._folder, error) from error
 
     def read(self, top: int, bottom: int, left: int, right: int) -> Array:
         """The pixels of a rectangle, `(bottom - top, right - left, channels)`."""
         if self._array is not None:
             return self._array[top:bottom, left:right]
         result = np.empty((bottom - top, right - left, self.shape[2]), self.dtype)
-        if right - left == self.shape[1]:
-            self._read_at(memoryview(result.data).cast("B"), top * self._row)
-            return result
-        item = self.shape[2] * self.dtype.itemsize
-        for y in range(bottom - top):
-            row = memoryview(result[y].data).cast("B")
-            self._read_at(row, (top + y) * self._row + left * item)
+        for place, row in self._rows(result, top, left):
+            self._move(place, row, self._file.readinto)
         return result
+
+    def _rows(self, pixels: Array, top: int, left: int) -> Iterator[tuple[int, memoryview]]:
+        """Where each row stands, and the row; whole rows are one."""
+        first = top * self._row + left * self.shape[2] * self.dtype.itemsize
+        rows = pixels[None] if pixels.shape[1] == self.shape[1] else pixels
+        for y, row in enumerate(rows):
+            yield first + y * self._row, memoryview(row.data).cast("B")
+
+    def _move(self, place: int, data: memoryview, move: Callable[[memoryview], int | None]) -> None:
+        """Let `move`, which may stop short, read or write all of `data` at `place`."""
+        with self._lock:
+            self._file.seek(self._start + place)
+            while data:
+                count = move(data)
+                if not count:
+                    raise OutputError(f"{self._folder}: a scratch file in it was cut short")
+                data = data[count:]
 
     def as_vips(self) -> Any:
         """The store as a libvips image, read row by row from the scratch file."""
@@ -111,7 +112,8 @@ class PixelStore:
             height, width, channels = self.shape
             form = _FORMATS[self.dtype.name]
             return vips().Image.new_from_memory(self._array.data, width, height, channels, form)
-        source = vips().Source.new_from_descriptor(self._file)
+        self._file.seek(0)
+        source = vips().Source.new_from_descriptor(self._file.fileno())
         return vips().Image.tiffload_source(source, access="sequential")
 
     def close(self) -> None:
@@ -125,34 +127,10 @@ class PixelStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _write_at(self, data: memoryview, offset: int) -> None:
-        offset += self._start
-        while data:
-            if hasattr(os, "pwrite"):
-                count = os.pwrite(self._file, data, offset)
-            else:
-                with self._lock:
-                    os.lseek(self._file, offset, os.SEEK_SET)
-                    count = os.write(self._file, data)
-            data, offset = data[count:], offset + count
-
-    def _read_at(self, data: memoryview, offset: int) -> None:
-        offset += self._start
-        while data:
-            if hasattr(os, "preadv"):
-                count = os.preadv(self._file, [data], offset)
-            else:
-                with self._lock:
-                    os.lseek(self._file, offset, os.SEEK_SET)
-                    piece = os.read(self._file, len(data))
-                    count = len(piece)
-                    data[:count] = piece
-            if count == 0:
-                raise OutputError(f"{self._path}: the scratch file was cut short")
-            data, offset = data[count:], offset + count
-
 
 def _full(folder: Path, error: OSError) -> OutputError:
+    # A folder made for a result on standard output is nobody's; where it stands is the full disk.
+    folder = folder.parent if folder.name.startswith("fourfold-") else folder
     return OutputError(f"{folder}: cannot write scratch pixels ({error.strerror or error})")
 
 

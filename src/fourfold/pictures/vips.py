@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -24,22 +25,16 @@ def vips() -> Any:
     with _LOCK:
         if not _ready:
             os.environ.setdefault("VIPS_CONCURRENCY", "1")
+            # What libvips warns of is an error here or harmless; it must not litter stderr.
+            os.environ.setdefault("VIPS_WARNING", "0")
+            logging.getLogger("pyvips").setLevel(logging.ERROR)
             import pyvips
 
             pyvips.cache_set_max(0)
-            _silence_warnings()
             _ready = True
     import pyvips
 
     return pyvips
-
-
-def _silence_warnings() -> None:
-    """What libvips warns of is either an error here or harmless; it must not litter stderr."""
-    os.environ.setdefault("VIPS_WARNING", "0")
-    import logging
-
-    logging.getLogger("pyvips").setLevel(logging.ERROR)
 
 
 def reason(error: BaseException) -> str:
@@ -61,7 +56,7 @@ def plain(*messages: str) -> str:
         for pattern, words in _PLAIN:
             if found := re.search(pattern, message):
                 return found.expand(words)
-    return messages[0]
+    return re.sub(r"[^\s\"']*fourfold-[^\s\"']*", "a temporary file", messages[0])
 
 
 _DAMAGED: Final = "its data is damaged or ends early"
@@ -82,9 +77,33 @@ _PLAIN: Final = (
 """Messages that say little to people, and what they mean."""
 
 
+PROFILE: Final = "icc-profile-data"
+
+
+def get(image: Any, name: str, default: Any = None) -> Any:
+    """A field of the header, or `default`."""
+    value = image.get(name) if image.get_typeof(name) else default
+    return bytes(value) if isinstance(value, (bytes, memoryview)) else value
+
+
+def kind(colours: int, form: str) -> str:
+    """libvips's name of grey or RGB pixels in one of its formats."""
+    return (("b-w", "grey16") if colours < 3 else ("srgb", "rgb16"))[form == "ushort"]
+
+
+def with_fields(image: Any, fields: Mapping[str, bytes | str | int | None]) -> Any:
+    """A copy that carries the fields that are not None."""
+    image, kinds = image.copy(), vips().GValue
+    for name, value in fields.items():
+        if value is not None:
+            number = kinds.gint_type if isinstance(value, int) else kinds.gstr_type
+            image.set_type(kinds.blob_type if isinstance(value, bytes) else number, name, value)
+    return image
+
+
 def rows_of(image: Any, *, strip_bytes: int = 4_000_000) -> Iterator[tuple[int, bytes]]:
     """(first row, pixels) of strips from top to bottom: a decoder runs once, in order."""
-    row = image.width * image.bands * _ITEM[image.format]
+    row = image.width * image.bands * {"uchar": 1, "ushort": 2, "float": 4}[image.format]
     count = max(1, min(image.height, strip_bytes // max(row, 1)))
     region = vips().Region.new(image)
     for top in range(0, image.height, count):
@@ -92,7 +111,6 @@ def rows_of(image: Any, *, strip_bytes: int = 4_000_000) -> Iterator[tuple[int, 
         yield top, region.fetch(0, top, image.width, height)
 
 
-_ITEM: Final = {"uchar": 1, "ushort": 2, "float": 4}
 DTYPES: Final = {"uchar": "uint8", "ushort": "uint16", "float": "float32"}
 """NumPy's names of the libvips formats that pixels are taken out in."""
 
@@ -116,4 +134,15 @@ def stoppable(image: Any, stop: threading.Event | None) -> Iterator[None]:
         image.set_progress(False)
 
 
-__all__ = ["DTYPES", "plain", "reason", "rows_of", "stoppable", "vips"]
+__all__ = [
+    "DTYPES",
+    "PROFILE",
+    "get",
+    "kind",
+    "plain",
+    "reason",
+    "rows_of",
+    "stoppable",
+    "vips",
+    "with_fields",
+]

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from types import ModuleType
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import BackendError, BackendOutOfMemory
-from fourfold.weights.graph import Graph, Tensors
 
 Tensor4 = npt.NDArray[np.float32]
 """float32 `(N, C, H, W)`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What a backend compiles: a graph with its tensors, or a foreign ONNX file."""
-
-    graph: Graph | None
-    tensors: Tensors
-    onnx_bytes: bytes | None = None
-
-    def to_onnx(self) -> bytes:
-        """The program as ONNX, NCHW float32, dynamic height and width."""
-        if self.onnx_bytes is not None:
-            return self.onnx_bytes
-        from fourfold.weights.to_onnx import build_onnx
-
-        assert self.graph is not None
-        model: bytes = build_onnx(self.graph, self.tensors).SerializeToString()
-        return model
 
 
 class Backend(Protocol):
@@ -74,9 +56,17 @@ def runtime_error(runtime: str, error: BaseException, inputs: tuple[Tensor4, ...
     return BackendError(f"{runtime} failed on {shapes}: {error}")
 
 
-def optional_module(name: str) -> Any | None:
-    """Import an optional package, or None when it is not installed."""
+def runtime_module(name: str) -> Any | None:
+    """Import a runtime with its telemetry shut off; None when it is not installed.
+
+    The only door to OpenVINO and ONNX Runtime. OpenVINO reports its import to Google Analytics
+    through a package of its own, from a thread that can hang at exit, and obeys no setting; it
+    goes on without where that package cannot be imported. ONNX Runtime's own reports to Microsoft
+    (from 1.32) are ruled by the variable, which its first import reads.
+    """
     import importlib
     import importlib.util
 
+    sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     return importlib.import_module(name) if importlib.util.find_spec(name) else None

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from fourfold.runtimes.backend import Program, Tensor4
+from fourfold.runtimes.backend import Tensor4
+from fourfold.runtimes.program import GraphProgram, Program
 from fourfold.weights.graph import Conv
 
 
@@ -33,11 +34,11 @@ def split_bf16(x_nchw: Tensor4) -> Tensor4:
     return np.concatenate([high, x_nchw - high, high], axis=1)
 
 
-def split_input(program: Program) -> Program | None:
+def split_input(program: Program) -> GraphProgram | None:
     """The program for split input, or None where the input feeds anything but one convolution."""
-    graph = program.graph
-    if graph is None or graph.channels != (3,):
+    if not isinstance(program, GraphProgram) or program.graph.channels != (3,):
         return None
+    graph = program.graph
     readers = [node for node in graph.nodes if graph.inputs[0] in node.inputs]
     if len(readers) != 1 or not isinstance(readers[0], Conv):
         return None
@@ -45,7 +46,8 @@ def split_input(program: Program) -> Program | None:
     weight = program.tensors[name]
     high = round_bf16(weight)
     split = np.concatenate([high, high, weight - high], axis=1)
-    return Program(replace(graph, channels=(9,)), {**program.tensors, name: split})
+    tensors = {**program.tensors, name: split}
+    return replace(program, graph=replace(graph, channels=(9,)), tensors=tensors)
 
 
 __all__ = ["round_bf16", "split_bf16", "split_input"]

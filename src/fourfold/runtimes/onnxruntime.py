@@ -7,7 +7,8 @@ from typing import Any, Final
 import numpy as np
 
 from fourfold.errors import BackendError, MissingExtra, UsageError
-from fourfold.runtimes.backend import Program, Tensor4, optional_module, runtime_error
+from fourfold.runtimes.backend import Tensor4, runtime_error, runtime_module
+from fourfold.runtimes.program import Program, TorchProgram
 
 _PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -18,11 +19,13 @@ class OnnxRuntimeBackend:
     name = "onnxruntime"
 
     def __init__(self, program: Program, *, device: str, precision: str) -> None:
-        runtime = optional_module("onnxruntime")
+        runtime = runtime_module("onnxruntime")
         if runtime is None:
             raise MissingExtra("--backend onnxruntime", "onnxruntime")
         if precision != "fp32":
             raise UsageError(f"--backend onnxruntime: want --precision fp32, got {precision}")
+        if isinstance(program, TorchProgram):
+            raise UsageError("--backend onnxruntime: torch modules run on --backend torch only")
         provider = _PROVIDERS.get(device)
         if provider not in runtime.get_available_providers():
             raise UsageError(
@@ -38,12 +41,16 @@ class OnnxRuntimeBackend:
             )
         except Exception as error:  # its exception classes have no public base
             raise BackendError(f"ONNX Runtime cannot load this model: {error}") from error
-        self._names = [value.name for value in self._session.get_inputs()]
+        self._inputs = [
+            (value.name, np.float16 if value.type == "tensor(float16)" else np.float32)
+            for value in self._session.get_inputs()
+        ]
 
     def run(self, *inputs_nchw: Tensor4) -> list[Tensor4]:
         """See `Backend.run`."""
         feed = {
-            name: np.ascontiguousarray(x) for name, x in zip(self._names, inputs_nchw, strict=True)
+            name: np.ascontiguousarray(x, kind)
+            for (name, kind), x in zip(self._inputs, inputs_nchw, strict=True)
         }
         try:
             outputs = self._session.run(None, feed)

@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from fourfold.errors import BackendError, UsageError
-from fourfold.runtimes.backend import Program, Tensor4, runtime_error
+from fourfold.runtimes.backend import Tensor4, runtime_error, runtime_module
 from fourfold.runtimes.bf16 import split_bf16, split_input
+from fourfold.runtimes.program import Program, TorchProgram
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +23,9 @@ _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 @cache
 def _core() -> Any:
-    # Its telemetry package must neither delay the start nor phone home.
-    os.environ.setdefault("OPENVINO_TELEMETRY_OPT_OUT", "1")
-    import openvino
-
+    openvino = runtime_module("openvino")
+    if openvino is None:
+        raise BackendError("OpenVINO is not installed; want it, or --backend onnxruntime or torch")
     return openvino.Core()
 
 
@@ -49,6 +49,19 @@ def cache_dir() -> Path:
     return Path(root) / "openvino"
 
 
+def output_shape(content: bytes, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape an ONNX file gives for one input, without running it.
+
+    `BackendError` where the file does not take that shape.
+    """
+    try:
+        model = _core().read_model(content, b"")
+        model.reshape(list(input_shape))
+        return tuple(model.output(0).shape)
+    except RuntimeError as error:
+        raise BackendError(f"OpenVINO cannot work out {input_shape}: {error}") from error
+
+
 class OpenVinoBackend:
     """One compiled network. Calls from several threads queue, so memory stays that of one window."""
 
@@ -67,13 +80,16 @@ class OpenVinoBackend:
         self._lock = threading.Lock()
         split = split_input(program) if precision == "bf16" else None
         self._splits_input = split is not None
-        self._request = _compile(split or program, precision).create_infer_request()
+        compiled = _compile(split or program, precision)
+        self._types = [value.element_type.to_dtype() for value in compiled.inputs]
+        self._request = compiled.create_infer_request()
 
     def run(self, *inputs_nchw: Tensor4) -> list[Tensor4]:
         """See `Backend.run`."""
-        inputs = [np.ascontiguousarray(x) for x in inputs_nchw]
-        if self._splits_input:
-            inputs = [split_bf16(x) for x in inputs]
+        inputs = [split_bf16(x) for x in inputs_nchw] if self._splits_input else list(inputs_nchw)
+        inputs = [
+            np.ascontiguousarray(x, kind) for x, kind in zip(inputs, self._types, strict=True)
+        ]
         with self._lock:
             try:
                 outputs = self._request.infer(inputs, share_inputs=True, share_outputs=True)
@@ -83,6 +99,8 @@ class OpenVinoBackend:
 
 
 def _compile(program: Program, precision: str) -> Any:
+    if isinstance(program, TorchProgram):
+        raise UsageError("--backend openvino: torch modules run on --backend torch only")
     core = _core()
     options = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
     folder = cache_dir()

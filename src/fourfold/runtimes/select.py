@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from fourfold.errors import UsageError
-from fourfold.runtimes.backend import Backend, Opener, Program
+from fourfold.runtimes.backend import Backend, Opener
 from fourfold.runtimes.onnxruntime import open_onnxruntime
 from fourfold.runtimes.openvino import cpu_precisions, open_openvino
+from fourfold.runtimes.program import EVERY_BACKEND, Program
 from fourfold.runtimes.torch import open_torch
+
+logger = logging.getLogger(__name__)
 
 BACKENDS: Final[Mapping[str, Opener]] = {
     "openvino": open_openvino,
@@ -36,31 +40,41 @@ class Choice:
 
 
 def choose(
-    *, backend: str = "auto", device: str = "auto", precision: str = "auto", torch_ok: bool = True
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    backends: Collection[str] = EVERY_BACKEND,
 ) -> Choice:
     """Resolve `auto` for this machine without importing torch.
 
     A GPU that torch can drive wins; else OpenVINO on the CPU, in bf16 where the CPU multiplies
-    bf16 natively. `torch_ok` is False for models torch cannot run (`.onnx`). Raises `UsageError`
-    for names that do not exist.
+    bf16 natively. `backends` are those that can run the model. Raises `UsageError` for names that
+    do not exist and for a backend that cannot.
     """
     _check("--backend", backend, BACKENDS)
+    if backend not in ("auto", *backends):
+        raise UsageError(f"--backend {backend}: this model runs on {' or '.join(backends)} only")
     _check("--device", device, DEVICES)
     _check("--precision", precision, PRECISIONS)
     reasons: list[str] = []
     if device == "auto":
-        gpu = _gpu_for_torch() if torch_ok and backend in ("auto", "torch") else None
+        usable = "torch" in backends and backend in ("auto", "torch")
+        gpu = _gpu_for_torch() if usable else None
         device = gpu or "cpu"
         reasons.append(
             f"a GPU ({device}) and torch are here" if gpu else "no GPU that torch can use"
         )
     if backend == "auto":
-        backend = "openvino" if device == "cpu" else ("torch" if torch_ok else "onnxruntime")
+        order = ("openvino", "torch") if device == "cpu" else ("torch", "onnxruntime")
+        backend = next(name for name in order if name in backends)
         reasons.append(f"{backend} is fastest on {device}")
     if precision == "auto":
         precision = _fastest_precision(backend, device)
         reasons.append(f"{precision} is the fastest precision {backend} has on this {device}")
-    return Choice(backend, device, precision, "; ".join(reasons) or "as asked")
+    choice = Choice(backend, device, precision, "; ".join(reasons) or "as asked")
+    logger.debug("%s on %s in %s: %s", backend, device, precision, choice.why)
+    return choice
 
 
 def open_backend(program: Program, choice: Choice) -> Backend:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
 from fourfold.errors import MissingExtra, UsageError
-from fourfold.runtimes.backend import Program, Tensor4, optional_module, runtime_error
+from fourfold.runtimes.backend import Tensor4, runtime_error, runtime_module
+from fourfold.runtimes.program import GraphProgram, OnnxProgram, Program, TorchProgram
 from fourfold.weights.graph import (
     Add,
     Affine,
@@ -26,16 +28,20 @@ _MODES: Final = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}
 _DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
+_Call = Callable[[list[Any]], list[Any]]
+"""torch tensors in, torch tensors out."""
+
+
 class TorchBackend:
-    """The graph run operation by operation, channels last."""
+    """A graph run operation by operation, channels last, or somebody's module."""
 
     name = "torch"
 
     def __init__(self, program: Program, *, device: str, precision: str) -> None:
-        torch = optional_module("torch")
+        torch = runtime_module("torch")
         if torch is None:
             raise MissingExtra("--backend torch", "torch")
-        if program.graph is None:
+        if isinstance(program, OnnxProgram):
             raise UsageError("--backend torch: .onnx files run on openvino or onnxruntime only")
         if device == "cuda" and not torch.cuda.is_available():
             raise UsageError(
@@ -44,20 +50,12 @@ class TorchBackend:
         if device == "mps" and not torch.backends.mps.is_available():
             raise UsageError("--device mps: torch finds no Apple GPU here; see `fourfold doctor`")
         self.device, self.precision = device, precision
-        self._torch, self._graph = torch, program.graph
-        self._dtype = getattr(torch, _DTYPES[precision])
-        self._tensors = {}
-        # The picture goes through the first convolution in fp32: rounding it to bf16 or fp16 would
-        # cost more accuracy than all later layers together.
-        first = {
-            name
-            for node in program.graph.nodes
-            if "lr" in node.inputs and isinstance(node, Conv)
-            for name in (f"{node.name}.weight", f"{node.name}.bias")
-        }
-        for name in program.graph.tensor_names():
-            tensor = torch.from_numpy(np.array(program.tensors[name], np.float32))
-            self._tensors[name] = tensor.to(device, torch.float32 if name in first else self._dtype)
+        self._torch = torch
+        dtype = getattr(torch, _DTYPES[precision])
+        if isinstance(program, TorchProgram):
+            self._call = _module_call(program, device, dtype)
+        else:
+            self._call = _graph_call(program, device, dtype)
 
     def run(self, *inputs_nchw: Tensor4) -> list[Tensor4]:
         """See `Backend.run`."""
@@ -70,12 +68,82 @@ class TorchBackend:
                     .contiguous(memory_format=torch.channels_last)
                     for x in inputs_nchw
                 ]
-                outputs = run_graph(self._graph, self._tensors, inputs)
-                return [np.ascontiguousarray(output.float().cpu().numpy()) for output in outputs]
+                outputs = [output.float().cpu().numpy() for output in self._call(inputs)]
+                return [np.ascontiguousarray(output) for output in outputs]
         except (RuntimeError, MemoryError) as error:
             if self.device == "cuda":
                 torch.cuda.empty_cache()
             raise runtime_error("torch", error, inputs_nchw) from error
+
+
+def _graph_call(program: GraphProgram, device: str, dtype: Any) -> _Call:
+    import torch
+
+    graph, precise = program.graph, _precise(program.graph)
+    tensors = {}
+    for name in graph.tensor_names():
+        tensor = torch.from_numpy(np.array(program.tensors[name], np.float32))
+        exact = name.rpartition(".")[0] in precise
+        tensors[name] = tensor.to(device, torch.float32 if exact else dtype)
+    return lambda inputs: run_graph(graph, tensors, inputs)
+
+
+def _precise(graph: Graph) -> set[str]:
+    """Names of the convolutions that stay in fp32, whatever the rest is computed in.
+
+    Those that read the picture: rounding it to bf16 or fp16 would cost more accuracy than all later
+    layers together. And those that make it, since bf16 holds 8 bits of it; where a tanh follows,
+    the picture is only made there.
+    """
+    names = {n.name for n in graph.nodes if isinstance(n, Conv) and "lr" in n.inputs}
+    makers = {node.output: node for node in graph.nodes}
+    waiting = [name for name in graph.outputs if name == "sr"]
+    while waiting:
+        match makers.get(waiting.pop()):
+            case Conv(name=name):
+                names.add(name)
+            case None | Tanh():
+                pass
+            case node:
+                waiting += node.inputs
+    return names
+
+
+def _module_call(program: TorchProgram, device: str, dtype: Any) -> _Call:
+    """The module in mixed precision, its first and last layers in fp32 (see `_precise`)."""
+    import copy
+
+    import torch
+
+    module = copy.deepcopy(program.module).eval().to(device)
+    if dtype == torch.float32:
+        return lambda inputs: [module(*inputs)]
+    order: list[Any] = []
+    layers = [m for m in module.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))]
+    hooks = [m.register_forward_pre_hook(lambda m, _: order.append(m)) for m in layers]
+    side = program.traits.sizes.fit(32, 32)
+    with torch.inference_mode():
+        module(torch.zeros(1, program.traits.channels, *side, device=device))
+    for hook in hooks:
+        hook.remove()
+    for layer in {*order[:1], *order[-1:]}:
+        layer.forward = _in_fp32(layer.forward, device)
+
+    def call(inputs: list[Any]) -> list[Any]:
+        with torch.autocast(device, dtype):
+            return [module(*inputs)]
+
+    return call
+
+
+def _in_fp32(forward: Callable[[Any], Any], device: str) -> Callable[[Any], Any]:
+    import torch
+
+    def exact(x: Any) -> Any:
+        with torch.autocast(device, enabled=False):
+            return forward(x.float())
+
+    return exact
 
 
 def run_graph(graph: Graph, tensors: dict[str, Any], inputs: list[Any]) -> list[Any]:

@@ -198,7 +198,11 @@ def open_crops(
     side = (lesson.side + 2 * lesson.margin) * scale if teacher else data.crop
     with accelerator.main_process_first():
         pairs = open_pairs(
-            sources, scale=scale, min_side=side, cache=Path(data.cache) if data.cache else None
+            sources,
+            scale=scale,
+            min_side=side,
+            skip_bad=data.bad_pictures == "skip",
+            cache=Path(data.cache) if data.cache else None,
         )
     settings = CropSettings(
         size=data.crop,
@@ -207,6 +211,7 @@ def open_crops(
         jpeg_quality=data.jpeg_quality,
         flips=data.flips,
         turns=data.turns,
+        reuse=data.reuse,
     )
     if teacher is None:
         return CropStream(pairs, settings, config.seed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -21,11 +22,15 @@ from torch import Tensor
 from fourfold.errors import FourfoldError, ModelError, OutputError
 from fourfold.files.paths import atomic_path
 from fourfold.training.state import TrainState
+from fourfold.weights.tensor_file import LARGEST, refuse_absurd
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_VERSION: Final = "1"
 BEST: Final = "best.safetensors"
+_ODD_CONTENT: Final = (KeyError, IndexError, TypeError, ValueError, RuntimeError)
+"""What restoring raises for a file that is whole but holds something else."""
+_NAME: Final = re.compile(r"step_\d{1,12}\.safetensors")
 
 
 def save_checkpoint(folder: Path, state: TrainState, *, keep: int) -> Path:
@@ -49,7 +54,9 @@ def save_checkpoint(folder: Path, state: TrainState, *, keep: int) -> Path:
             save_file(tensors, part, metadata)
         except SafetensorError as error:
             raise OutputError(f"{path}: cannot write ({error})") from error
-    for old in list_checkpoints(folder)[:-keep]:
+    # Files of later steps are damaged, or the run would have gone on from them.
+    older = [old for old in list_checkpoints(folder) if step_of(old) <= state.step]
+    for old in older[:-keep]:
         with suppress(OSError):
             old.unlink()
     return path
@@ -66,13 +73,25 @@ def mark_best(path: Path) -> None:
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Checkpoints in order of their steps."""
-    return sorted(folder.glob("step_*.safetensors"))
+    found = [path for path in folder.glob("step_*.safetensors") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=step_of)
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and facts of a checkpoint; `ModelError` for a damaged or foreign file."""
+def step_of(path: Path) -> int:
+    """The step a checkpoint was written at, from its name."""
+    return int(path.stem.removeprefix("step_"))
+
+
+def read_checkpoint(
+    path: Path, *, largest: int = LARGEST
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts of a checkpoint; `ModelError` for a damaged or foreign file.
+
+    A file above `largest` bytes is not read.
+    """
     from safetensors import SafetensorError, safe_open
 
+    refuse_absurd(path, largest=largest)
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -81,9 +100,13 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ModelError(f"{path}: damaged checkpoint ({error})") from error
     if metadata.get("fourfold-checkpoint") != CHECKPOINT_VERSION:
         raise ModelError(f"{path}: not a checkpoint of this version")
-    if metadata["crc32"] != str(_checksum(tensors)):
+    if metadata.get("crc32") != str(_checksum(tensors)):
         raise ModelError(f"{path}: damaged checkpoint (checksum differs)")
-    return tensors, json.loads(metadata["state"])
+    try:
+        facts: dict[str, Any] = json.loads(metadata["state"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: damaged checkpoint (no state in it)") from error
+    return tensors, facts
 
 
 def restore_newest(folder: Path, state: TrainState) -> Iterator[str]:
@@ -92,16 +115,20 @@ def restore_newest(folder: Path, state: TrainState) -> Iterator[str]:
     Restores nothing when there is none; `ModelError` when there are some but none is whole.
     """
     paths = list_checkpoints(folder)
+    largest = 2 * disk_use(state, keep=1)[0] + (1 << 20)  # its header may take more than ours
+    reasons: list[str] = []
     for path in reversed(paths):
         try:
-            tensors, facts = read_checkpoint(path)
-        except FourfoldError as error:
-            yield f"{error}; going back to the one before"
+            state.restore(*read_checkpoint(path, largest=largest))
+        except (FourfoldError, *_ODD_CONTENT) as error:
+            said = str(error) if isinstance(error, FourfoldError) else f"{error!r}"
+            text = " ".join(said.split())[:300]  # torch lists every tensor on a line of its own
+            reasons.append(text if str(path) in text else f"{path}: {text}")
+            yield f"{reasons[-1]}; going back to the one before"
             continue
-        state.restore(tensors, facts)
         return
     if paths:
-        raise ModelError(f"{folder}: none of {len(paths)} checkpoints can be read")
+        raise ModelError(f"{folder}: none of {len(paths)} checkpoints can be read; {reasons[0]}")
 
 
 def disk_use(state: TrainState, *, keep: int) -> tuple[int, int]:
@@ -137,4 +164,5 @@ __all__ = [
     "read_checkpoint",
     "restore_newest",
     "save_checkpoint",
+    "step_of",
 ]

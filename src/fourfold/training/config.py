@@ -44,6 +44,9 @@ class DataConfig(Settings):
     DIV2K, BasicSR or SwinIR. One folder may be given as a plain string."""
     valid: tuple[str, ...] = ()
     """Folders to validate on; empty: no validation."""
+    bad_pictures: Literal["stop", "skip"] = "stop"
+    """What happens to a picture that cannot be read, is too small or does not fit its partner:
+    `stop` names it before the first step; `skip` leaves it out with a warning."""
     crop: Positive = 96
     """Side of the high-resolution crops, a multiple of the scale; 96 in the paper."""
     degradation: Literal["bicubic", "jpeg", "real", "mixed"] = "bicubic"
@@ -54,6 +57,9 @@ class DataConfig(Settings):
     """`jpeg`: share of the crops that get JPEG noise."""
     jpeg_quality: tuple[int, int] = (50, 95)
     """`jpeg`: range of the quality."""
+    reuse: Positive = 4
+    """`real`: samples that share one degraded window, each shifted, mirrored and turned its own
+    way, hundreds of samples apart; the chain takes far longer than a cut. 1 shares nothing."""
     flips: bool = True
     """Mirror crops at random."""
     turns: bool = True
@@ -295,27 +301,9 @@ def _table_of(path: str, annotation: Any, value: Any) -> type[BaseModel] | None:
 
 def dump_toml(config: TrainConfig) -> str:
     """The complete config as TOML; `parse_config(tomllib.loads(...))` gives it back."""
-    values = config.model_dump(mode="json")
-    tables = {key: value for key, value in values.items() if isinstance(value, dict)}
-    lines = [
-        f"{key} = {_toml(value)}" for key, value in values.items() if key not in {*tables, "losses"}
-    ]
-    for term in values["losses"]:
-        lines += ["", "[[losses]]", *(f"{key} = {_toml(value)}" for key, value in term.items())]
-    for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
-    return "\n".join(lines) + "\n"
+    import tomli_w
 
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
-    if isinstance(value, list):
-        return f"[{', '.join(_toml(item) for item in value)}]"
-    return repr(value)
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
 
 
 def absolute_folders(config: TrainConfig, base: Path) -> TrainConfig:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -89,18 +90,30 @@ def train(
     Raises `FourfoldError`s that name the setting or file before the first step; `TrainingError`
     when the loss stays non-finite.
     """
-    run = _open_run(config, output, start, resume=resume, display=display or LogDisplay())
-    try:
-        with stop_on_signal() as stop:
-            _take_steps(run, stop)
-    finally:
-        run.monitor.close()
+    run, opening = _open_run(config, output, start, resume=resume, display=display or LogDisplay())
+    main = run.accelerator.is_main_process
+    with run.folder.held(new=not opening.resumed) if main else nullcontext():
+        try:
+            _begin(run, opening)
+            with stop_on_signal() as stop:
+                _take_steps(run, stop)
+        finally:
+            run.monitor.close()
     return run.state
+
+
+class _Opening(NamedTuple):
+    """How a run came to its state, for the journal."""
+
+    resumed: bool
+    notes: list[str]
+    begin: Start | None
+    before: TrainConfig | None
 
 
 def _open_run(
     config: TrainConfig, output: Path, start: str | None, *, resume: bool, display: Display
-) -> Run:
+) -> tuple[Run, _Opening]:
     folder = RunFolder(output)
     resume = resume and folder.begun()
     before = folder.read_config() if resume else None
@@ -122,8 +135,8 @@ def _open_run(
             )
         config = fit_to_start(config, begin) if begin else config
     crops = open_crops(config, accelerator, progress=partial(_say_lessons, monitor))
-    folders = config.data.valid if accelerator.is_main_process else ()
-    valid = open_validation(folders, scale=config.model.scale, limit=config.data.valid_limit)
+    main = accelerator.is_main_process
+    valid = open_validation(config.data, scale=config.model.scale) if main else []
     objective = make_objective(config, accelerator)
     state = make_state(config, begin, accelerator)
     run = Run(
@@ -140,14 +153,7 @@ def _open_run(
     )
     notes = list(restore_newest(folder.checkpoints, state)) if resume else []
     monitor.psnr_y = state.last_psnr
-    accelerator.wait_for_everyone()
-    monitor.begin(state.step)
-    if isinstance(crops, LessonStream) and accelerator.is_main_process:
-        _announce_teacher(run, crops)
-    _announce(run, notes, begin=begin, before=before)
-    if accelerator.is_main_process:
-        folder.write_config(config)
-    return run
+    return run, _Opening(resume, notes, begin, before)
 
 
 def _say_lessons(monitor: Monitor, done: int, count: int) -> None:
@@ -165,26 +171,32 @@ def _announce_teacher(run: Run, lessons: LessonStream) -> None:
     run.monitor.event("teacher", step=state.step, text=text)
 
 
-def _announce(
-    run: Run, notes: list[str], *, begin: Start | None, before: TrainConfig | None
-) -> None:
-    """Say where the run stands and what disk it will use."""
+def _begin(run: Run, opening: _Opening) -> None:
+    """Say where the run stands and what disk it will use; keep its settings."""
     state, event = run.state, run.monitor.event
-    for note in notes:
+    run.accelerator.wait_for_everyone()
+    run.monitor.begin(state.step)
+    if isinstance(run.crops, LessonStream) and run.accelerator.is_main_process:
+        _announce_teacher(run, run.crops)
+    for note in opening.notes:
         event("damaged", step=state.step, text=note, warning=True)
+    for problem in run.crops.pairs.skipped:
+        event("skipped", step=state.step, text=f"{problem}; left out", warning=True)
     one, most = disk_use(state, keep=run.config.keep_checkpoints)
     lines = [f"{len(run.crops.pairs)} pictures to learn from; {run.accelerator.device} "]
     lines[0] += f"{run.config.precision}, {run.accelerator.num_processes} process(es)"
     lines.append(f"checkpoints: {one / 1e6:.0f} MB each, at most {most / 1e6:.0f} MB in all")
-    if begin is not None:
-        lines.append(f"starting from {begin.source}")
-    if before is not None:
+    if opening.begin is not None:
+        lines.append(f"starting from {opening.begin.source}")
+    if opening.before is not None:
         psnr = f", PSNR {state.last_psnr:.2f} dB" if state.last_psnr is not None else ""
         lines.append(f"resumed from step {state.step}{psnr}")
-        changes = changed_settings(before, run.config)
+        changes = changed_settings(opening.before, run.config)
         lines += [f"changed since: {change}" for change in changes]
     for line in lines:
         event("begin", step=state.step, text=line)
+    if run.accelerator.is_main_process:
+        run.folder.write_config(run.config)
 
 
 def _take_steps(run: Run, stop: StopRequest) -> None:
@@ -339,6 +351,8 @@ def _checkpoint(run: Run, *, best: bool = False, required: bool = False) -> None
             )
             if best:
                 mark_best(path)
+            if not run.folder.model.is_file():  # no validation yet: any model is better than none
+                _write_model(run, to_model(run.state.result, run.config, step=run.state.step))
         except OutputError as error:
             if required:
                 raise

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fourfold.errors import OutputError
+from fourfold.pictures.images import write_pixels
 from fourfold.training.display import Display, Status
 from fourfold.training.journal import Journal
-from fourfold.training.samples import write_samples
+from fourfold.training.samples import COLUMNS, labelled, sample_grid
 
 if TYPE_CHECKING:
     from fourfold.metrics.protocol import Scores
@@ -74,7 +76,13 @@ class Monitor:
                 f"step {step}: {name} PSNR {scores.psnr_y:.3f} dB (bicubic "
                 f"{bicubic[name].psnr_y:.3f}), SSIM {scores.ssim_y:.4f}, drift {scores.drift:.2f}"
             )
-        write_samples(found.samples, self.run / "samples" / f"{step}.png")
+        grid = sample_grid(found.samples)
+        try:
+            write_pixels(grid, self.run / "samples" / f"{step}.png")
+        except OutputError as error:  # a full disk must not end the run
+            self.event("unsaved", step=step, text=str(error), warning=True)
+        tag = f"samples: {', '.join(COLUMNS)}"
+        self._to_board("add_image", tag, labelled(grid), step, dataformats="HWC")
 
     def imitation(self, step: int, psnr: float) -> None:
         """Write how close the network is to its teacher."""
@@ -99,13 +107,23 @@ class Monitor:
 
     def close(self) -> None:
         """End TensorBoard's file and the live line."""
-        if self._board is not None:
-            self._board.close()
+        self._to_board("close")
         self.display.close()
 
     def _scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
-            self._board.add_scalar(f"{group}/{name}", value, step)
+            self._to_board("add_scalar", f"{group}/{name}", value, step)
+
+    def _to_board(self, call: str, *values: Any, **options: Any) -> None:
+        """Tell TensorBoard; once its file cannot be written, no more."""
+        if self._board is None:
+            return
+        try:
+            getattr(self._board, call)(*values, **options)
+        except OSError as error:
+            self._board = None
+            text = f"TensorBoard's file cannot be written ({error.strerror}); no more curves there"
+            self.display.say(text, warning=True)
 
 
 def _rounded(scores: Scores) -> dict[str, float]:

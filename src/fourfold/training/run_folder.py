@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fourfold.errors import ConfigError, UsageError
+from fourfold.errors import ConfigError, OutputError, UsageError
+from fourfold.files.locks import take_lock
 from fourfold.files.paths import atomic_path
-from fourfold.training.checkpoint import list_checkpoints
+from fourfold.training.checkpoint import list_checkpoints, step_of
 from fourfold.training.config import TrainConfig, dump_toml, parse_config
 
 
@@ -41,11 +44,35 @@ class RunFolder:
     def check_new(self) -> None:
         """Raise `UsageError` when a run is here already."""
         if self.begun():
-            last = list_checkpoints(self.checkpoints)[-1].stem.removeprefix("step_")
+            last = step_of(list_checkpoints(self.checkpoints)[-1])
             raise UsageError(
-                f"{self.path}: holds a run at step {int(last)}; go on with --resume, or choose "
+                f"{self.path}: holds a run at step {last}; go on with --resume, or choose "
                 "another --output"
             )
+
+    @contextmanager
+    def held(self, *, new: bool) -> Iterator[None]:
+        """Keep other trainings out; `new`: begin a run, so none may have begun meanwhile.
+
+        Raises `UsageError` while another training runs here, `OutputError` for a folder that
+        cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = take_lock(self.path / ".fourfold-train.lock")
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot write ({error.strerror or error})") from error
+        if lock is None:
+            raise UsageError(
+                f"{self.path}: another training is at work in it; wait for its end, or choose "
+                "another --output"
+            )
+        try:
+            if new:
+                self.check_new()
+            yield
+        finally:
+            lock.release()
 
     def write_config(self, config: TrainConfig) -> None:
         """Keep the resolved settings."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from fourfold.imaging.resize import imresize
-from fourfold.pictures.images import write_pixels
 
 Pixels = npt.NDArray[np.uint8]
 
 SIDE: Final = 192
 """Largest side of a grid's cell; larger pictures show their middle."""
+COLUMNS: Final = ("bicubic", "result", "original")
 _GAP: Final = 4
 
 
@@ -28,9 +27,15 @@ def sample_grid(rows: Sequence[tuple[Pixels, Pixels, Pixels]]) -> Pixels:
     return _join(lines, axis=0)
 
 
-def write_samples(rows: Sequence[tuple[Pixels, Pixels, Pixels]], path: Path) -> None:
-    """Write the grid of `rows` to `path`."""
-    write_pixels(sample_grid(rows), path)
+def labelled(grid: Pixels) -> Pixels:
+    """The grid with a line above it that names its columns."""
+    from PIL import Image, ImageDraw
+
+    strip = Image.new("RGB", (grid.shape[1], 20), "white")
+    pen = ImageDraw.Draw(strip)
+    for column, name in enumerate(COLUMNS):
+        pen.text((column * (SIDE + _GAP) + 4, 4), name, fill="black")
+    return np.concatenate([np.asarray(strip), grid])
 
 
 def _middle(image: Pixels) -> Pixels:
@@ -49,4 +54,4 @@ def _join(parts: list[Pixels], *, axis: int) -> Pixels:
     return np.concatenate(spaced, axis=axis)
 
 
-__all__ = ["sample_grid", "write_samples"]
+__all__ = ["labelled", "sample_grid"]

@@ -81,7 +81,7 @@ def open_lessons(
         "tta": teacher.tta,
         "consistency": [settings.consistency, teacher.consistency],
         "precision": f"{teacher.choice.backend} {teacher.choice.precision}",
-        "pictures": pairs.folder.name,
+        "pictures": [pairs.folder.name, len(pairs)],
         "degradation": config.data.degradation,
         "jpeg": [config.data.jpeg_probability, *config.data.jpeg_quality],
         "side": settings.side,
@@ -123,7 +123,7 @@ class LessonMaker:
         self.teacher, self.config = teacher, config
         settings = config.teacher
         size = (settings.side + 2 * settings.margin) * config.model.scale
-        plain = replace(crops, size=size, flips=False, turns=False, degradation="bicubic")
+        plain = replace(crops, size=size, flips=False, turns=False, degradation="bicubic", reuse=1)
         kinds: dict[str, CropSettings] = {
             "bicubic": plain,
             "noise": plain,

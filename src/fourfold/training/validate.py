@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -29,7 +28,7 @@ from fourfold.weights.usage import Usage
 
 if TYPE_CHECKING:
     from fourfold.networks.generator import Generator
-    from fourfold.training.config import TrainConfig
+    from fourfold.training.config import DataConfig, TrainConfig
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -105,10 +104,11 @@ def public_settings(config: TrainConfig) -> dict[str, Any]:
     return settings
 
 
-def open_validation(folders: Sequence[str], *, scale: int, limit: int) -> list[Dataset]:
-    """The first `limit` pairs of each folder; `DataError` for what cannot be scored."""
-    datasets = open_datasets([Path(folder) for folder in folders], scale=scale)
-    return [replace(dataset, pairs=dataset.pairs[:limit]) for dataset in datasets]
+def open_validation(data: DataConfig, *, scale: int) -> list[Dataset]:
+    """The first pairs of each folder; `DataError` for what cannot be scored."""
+    folders = [Path(folder) for folder in data.valid]
+    skip_bad = data.bad_pictures == "skip"
+    return open_datasets(folders, scale=scale, limit=data.valid_limit, skip_bad=skip_bad)
 
 
 def validate(model: Model, datasets: Sequence[Dataset], *, consistency: bool = False) -> Validation:

@@ -26,6 +26,7 @@ from fourfold.files.paths import atomic_path
 from fourfold.weights.graph import Graph, check_tensors
 from fourfold.weights.graph_text import read_graph, write_graph
 from fourfold.weights.inference_form import build_graph
+from fourfold.weights.tensor_file import refuse_absurd
 from fourfold.weights.usage import USUAL, Usage, read_usage, write_usage
 
 FORMAT_VERSION: Final = "1"
@@ -139,6 +140,7 @@ def load_model(path: Path) -> Model:
     """Read a model file; `ModelError` for anything damaged, incomplete or of another kind."""
     from safetensors import SafetensorError, safe_open
 
+    refuse_absurd(path)
     try:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -162,7 +164,7 @@ def load_model(path: Path) -> Model:
             name=metadata.get("name") or path.stem,
             architecture=metadata["architecture"],
             scale=int(metadata["scale"]),
-            hyperparameters=json.loads(metadata["hyperparameters"]),
+            hyperparameters=_hyperparameters(metadata["hyperparameters"]),
             tensors={name: np.asarray(t, np.float32) for name, t in tensors.items()},
             license=metadata.get("license", "unknown"),
             source=metadata.get("source", ""),
@@ -170,7 +172,7 @@ def load_model(path: Path) -> Model:
             usage=read_usage(metadata.get("usage", "{}"), source=str(path)),
             layout=read_graph(metadata["graph"], source=str(path)) if "graph" in metadata else None,
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: incomplete model description ({error!r})") from error
     check_tensors(model.graph, model.tensors, source=str(path))
     if model.graph.inputs != ("lr",) or model.graph.scale != model.scale:
@@ -180,6 +182,17 @@ def load_model(path: Path) -> Model:
             f"{path}: weights do not match their SHA-256; the file is damaged, get it again"
         )
     return model
+
+
+def _hyperparameters(text: str) -> dict[str, Any]:
+    """Settings of a network; `ValueError` for what would build an endless one."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("hyperparameters are no table")
+    absurd = [key for key, value in values.items() if isinstance(value, int) and value > 4096]
+    if absurd:
+        raise ValueError(f"{absurd[0]}={values[absurd[0]]}")
+    return values
 
 
 def blend_models(faithful: Model, detailed: Model, *, texture: float) -> Model:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Final
 
 from fourfold.errors import ModelNotFound, UsageError
 from fourfold.weights.format import Model, load_model
+
+logger = logging.getLogger(__name__)
 
 BUNDLED_DIR: Final = Path(__file__).parent.parent / "bundled"
 DEFAULT_MODEL: Final = "srgan-x4"
@@ -24,6 +27,12 @@ def resolve_model_path(name: str | Path) -> Path:
 
     Raises `ModelNotFound` naming what exists.
     """
+    path = _model_path(name)
+    logger.debug("model %s is %s", name, path)
+    return path
+
+
+def _model_path(name: str | Path) -> Path:
     text = str(name)
     if text in BUNDLED:
         return BUNDLED_DIR / f"{text}.safetensors"
@@ -34,7 +43,7 @@ def resolve_model_path(name: str | Path) -> Path:
             return inside
         raise ModelNotFound(
             f"{path}: want a training run with model.safetensors, found none; "
-            "training writes it with the first validation"
+            "training writes it with its first checkpoint"
         )
     if path.is_file() and path.suffix.lower() == ".bin":
         path = path.with_suffix(".param")  # ncnn's pair goes by the name of its text

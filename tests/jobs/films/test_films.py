@@ -51,8 +51,21 @@ def assert_plays(path: Path) -> None:
         return
     # At the stream's own time base: FFmpeg's null output counts at an average rate otherwise.
     own = ["-fps_mode", "passthrough", "-enc_time_base", "-1"]
-    play = ["ffmpeg", "-v", "warning", "-i", str(path), "-map", "0:v", *own, "-f", "null", "-"]
-    done = subprocess.run(play, capture_output=True, text=True, check=False)
+    play = [
+        "ffmpeg",
+        "-nostdin",
+        "-v",
+        "warning",
+        "-i",
+        str(path),
+        "-map",
+        "0:v",
+        *own,
+        "-f",
+        "null",
+        "-",
+    ]
+    done = subprocess.run(play, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0
     assert done.stderr == ""
 

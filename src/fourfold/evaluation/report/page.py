@@ -1,12 +1,15 @@
-"""The report's page, put together from rows and exhibits."""
+"""The report's page: rows and exhibits, filled into `page.html.j2`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from math import isclose
 from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from fourfold._version import __version__
 from fourfold.evaluation.contestants import BICUBIC
@@ -20,7 +23,8 @@ VIEWS_BUDGET: Final = 30_000_000
 
 Row = dict[str, Any]
 
-_COLUMNS: Final = (
+_Pick = Callable[[Sequence[float]], float]
+_COLUMNS: Final[tuple[tuple[str, str, str, _Pick | None], ...]] = (
     ("PSNR-Y", "psnr_y", ".2f", max),
     ("SSIM-Y", "ssim_y", ".4f", max),
     ("PSNR-RGB", "psnr_rgb", ".2f", max),
@@ -49,200 +53,107 @@ class ReportWriter:
         return render(rows, self._exhibits)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """One figure of the table."""
+
+    name: str
+    key: str
+    form: str
+    best: float | None
+
+    def show(self, value: float) -> str:
+        """The figure with its decimals."""
+        return f"{value:{self.form}}"
+
+    def is_best(self, row: Row) -> bool:
+        """Whether a measured model reaches the best figure of at least two."""
+        measured = row["model"] != BICUBIC and not row.get("published")
+        return measured and self.best is not None and isclose(row[self.key], self.best)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Section:
+    """One data set."""
+
+    title: str
+    rows: Sequence[Row]
+    columns: Sequence[_Column]
+    exhibits: Sequence[Exhibit]
+
+
 def render(rows: Sequence[Row], exhibits: Sequence[Exhibit]) -> str:
-    """Rows and exhibits as one HTML document."""
-    here = files("fourfold.evaluation.report")
-    style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    datasets = list(dict.fromkeys((row["dataset"], row["scale"]) for row in rows))
+    """Rows and exhibits as one HTML document; every name in them is shown as text."""
     sections = []
-    for dataset, scale in datasets:
-        own_rows = [r for r in rows if (r["dataset"], r["scale"]) == (dataset, scale)]
+    for dataset, scale in dict.fromkeys((row["dataset"], row["scale"]) for row in rows):
+        own = [r for r in rows if (r["dataset"], r["scale"]) == (dataset, scale)]
         shown = [e for e in exhibits if (e.dataset, e.scale) == (dataset, scale)]
-        sections.append(_section(f"{dataset} x{scale}", own_rows, shown))
-    models = [r["model"] for r in rows if not r.get("published")]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
-        f"<title>fourfold evaluation</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"{_header(rows)}{_toolbar(list(dict.fromkeys(models)))}"
-        f"<main>{''.join(sections)}{_protocol()}</main>\n<script>\n{script}</script>\n"
-        "</body>\n</html>\n"
+        title = f"{dataset} x{scale}"
+        sections.append(_Section(title=title, rows=own, columns=_columns(own), exhibits=shown))
+    here = files("fourfold.evaluation.report")
+    style, script = (Markup((here / f"page.{kind}").read_text("utf-8")) for kind in ("css", "js"))
+    template = Environment(
+        loader=PackageLoader("fourfold.evaluation", "report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    ).get_template("page.html.j2")
+    return template.render(
+        rows=rows,
+        sections=sections,
+        models=list(dict.fromkeys(r["model"] for r in rows if not r.get("published"))),
+        datasets=list(dict.fromkeys(r["dataset"] for r in rows)),
+        original=HR,
+        protocol=PROTOCOL,
+        version=__version__,
+        style=style,
+        script=script,
+        describe=_describe,
+        place=_place,
+        plot=_plot,
     )
 
 
-def _header(rows: Sequence[Row]) -> str:
-    models = dict.fromkeys(r["model"] for r in rows if not r.get("published"))
-    datasets = dict.fromkeys(r["dataset"] for r in rows)
-    return (
-        "<header><h1>Super-resolution, scored</h1>"
-        f"<p>{escape(', '.join(models))} on {escape(', '.join(datasets))}. "
-        f"{_damage(rows)}fourfold {escape(__version__)}.</p>"
-        '<button id="theme" type="button" aria-label="Switch between light and dark">'
-        "◐</button></header>\n"
-    )
-
-
-def _damage(rows: Sequence[Row]) -> str:
-    if not rows[0].get("degradation"):
-        return ""
-    return f"Inputs damaged: {escape(rows[0]['degradation'])}, seed {rows[0]['seed']}. "
-
-
-def _toolbar(models: Sequence[str]) -> str:
-    """Two choices that set every slider of the page at once."""
-    variants = [*models, HR]
-    return (
-        '<div class="toolbar" role="group" aria-label="What all sliders compare">'
-        "<span>Compare</span>"
-        f"{_select(variants, variants[0], 'left', 'Left of all sliders')}<span>with</span>"
-        f"{_select(variants, models[-1], 'right', 'Right of all sliders')}</div>\n"
-    )
-
-
-def _section(title: str, rows: Sequence[Row], exhibits: Sequence[Exhibit]) -> str:
-    figures = "".join(_exhibit(exhibit) for exhibit in exhibits)
-    plot = plot_svg(rows, title=f"PSNR against time on {title}")
-    return (
-        f"<section><h2>{escape(title)} <small>{rows[0]['images']} pictures</small></h2>"
-        f'<div class="summary"><div class="scroll">{_table(rows)}</div>'
-        f'<figure class="plot">{plot}</figure></div>{figures}</section>\n'
-    )
-
-
-def _table(rows: Sequence[Row]) -> str:
+def _columns(rows: Sequence[Row]) -> list[_Column]:
     further = [key for key in rows[0] if key.startswith(("lpips", "dists", "niqe"))]
-    columns = [*_COLUMNS, *((key.replace("_", " "), key, ".4f", min) for key in further)]
-    own = [row for row in rows if not row.get("published")]
-    best = {
-        key: pick(values)
-        for _, key, _, pick in columns
-        if pick
-        and len(values := [r[key] for r in own if r["model"] != BICUBIC and r[key] is not None]) > 1
-    }
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name, *_ in columns)
-    body = ""
-    for row in rows:
-        cells = "".join(_cell(row, key, form, best) for _, key, form, _ in columns)
-        css = ' class="published"' if row.get("published") else ""
-        body += f'<tr{css}><th scope="row">{_model_cell(row)}</th>{cells}<td>{_cost(row)}</td></tr>'
-    return (
-        f'<table><thead><tr><th scope="col">model</th>{head}<th scope="col">size and cost</th>'
-        f"</tr></thead><tbody>{body}</tbody></table>"
-    )
+    own = [r for r in rows if not r.get("published") and r["model"] != BICUBIC]
+    columns = []
+    for name, key, form, pick in (
+        *_COLUMNS,
+        *((key.replace("_", " "), key, ".4f", min) for key in further),
+    ):
+        values = [r[key] for r in own if r[key] is not None]
+        best = pick(values) if pick and len(values) > 1 else None
+        columns.append(_Column(name=name, key=key, form=form, best=best))
+    return columns
 
 
-def _model_cell(row: Row) -> str:
-    name = escape(row["model"])
-    if row.get("published"):
-        return f"{name}<small>{escape(row['source'])}</small>"
+def _describe(row: Row) -> str:
+    """What a measured model ran with."""
     settings = row.get("settings", {})
     words = [str(settings[key]) for key in ("precision", "backend") if key in settings]
     words += [key for key in ("consistency", "tta") if settings.get(key)]
     if row["weights_sha256"]:
         words.append(f"weights {row['weights_sha256'][:8]}")
-    return f"{name}<small>{escape(', '.join(words))}</small>" if words else name
+    return ", ".join(words)
 
 
-def _cell(row: Row, key: str, form: str, best: Mapping[str, float]) -> str:
-    value = row.get(key)
-    if value is None:
-        return "<td>-</td>"
-    wins = key in best and row["model"] != BICUBIC and not row.get("published")
-    css = ' class="best"' if wins and isclose(value, best[key]) else ""
-    interval = row.get(f"{key}_interval")
-    span = f"<small>{interval[0]:.1f} to {interval[1]:.1f}</small>" if interval else ""
-    return f"<td{css}>{value:{form}}{span}</td>"
+def _plot(section: _Section, *, narrow: bool) -> Markup:
+    title = f"PSNR against time on {section.title}"
+    return Markup(plot_svg(section.rows, title=title, narrow=narrow))
 
 
-def _cost(row: Row) -> str:
-    if not row.get("flops_per_output_pixel"):
-        return "-"
-    kilo = row["flops_per_output_pixel"] / 1e3
-    parameters = f"{row['parameters'] / 1e6:.2f} M weights" if row.get("parameters") else ""
-    return f"{parameters}<small>{kilo:.0f} kFLOP per pixel of result</small>"
-
-
-def _exhibit(exhibit: Exhibit) -> str:
-    height, width = exhibit.size
-    shown = exhibit.view
-    whole = (shown.height, shown.width) == (height, width)
-    extent = "" if whole else f", a {shown.width} by {shown.height} part is shown"
-    return (
-        f'<article class="scene"><h3>{escape(exhibit.image)} '
-        f"<small>{width} by {height}{extent}</small></h3>"
-        f"{_slider(exhibit) if exhibit.views else ''}{_crops(exhibit)}</article>\n"
-    )
-
-
-def _slider(exhibit: Exhibit) -> str:
-    """All variants lie on top of each other; the script shows two and cuts the upper one."""
-    names = list(exhibit.views)
-    left, right = names[0], names[-2] if len(names) > 1 else names[-1]
-    view = exhibit.view
-    images = "".join(
-        f'<img src="{uri}" data-variant="{escape(name)}" data-note="{escape(exhibit.notes[name])}" '
-        f'width="{view.width}" height="{view.height}" alt="{escape(f"{exhibit.image}, {name}")}" '
-        'draggable="false">'
-        for name, uri in exhibit.views.items()
-    )
-    marks = "".join(_mark(window, view) for window, _ in exhibit.crops)
-    return (
-        f'<figure class="compare" style="--w:{view.width};--h:{view.height}"><div class="choice">'
-        f"{_select(names, left, 'left', f'Left, {exhibit.image}')}"
-        f"{_select(names, right, 'right', f'Right, {exhibit.image}')}</div>"
-        f'<div class="stage" style="aspect-ratio:{view.width}/{view.height}">{images}{marks}'
-        '<output class="label left"></output><output class="label right"></output>'
-        '<div class="divider" aria-hidden="true"></div><input type="range" min="0" max="100" '
-        f'step="0.5" value="50" aria-label="Divider of {escape(exhibit.image)}"></div></figure>'
-    )
-
-
-def _select(names: Sequence[str], chosen: str, side: str, label: str) -> str:
-    options = "".join(
-        f"<option{' selected' if name == chosen else ''}>{escape(name)}</option>" for name in names
-    )
-    return f'<select data-side="{side}" aria-label="{escape(label)}">{options}</select>'
-
-
-def _mark(window: Window, view: Window) -> str:
-    """Where a crop lies, in percent of the view; nothing when it lies outside."""
+def _place(window: Window, view: Window) -> list[str] | None:
+    """Left, top, width and height of a crop in percent of the view; None when it lies outside."""
     left, top = window.left - view.left, window.top - view.top
     inside = 0 <= left <= view.width - window.width and 0 <= top <= view.height - window.height
     if not inside:
-        return ""
-    box = (left / view.width, top / view.height, window.width / view.width,
-           window.height / view.height)  # fmt: skip
-    x, y, w, h = (f"{100 * share:.2f}%" for share in box)
-    return f'<i class="mark" style="left:{x};top:{y};width:{w};height:{h}"></i>'
-
-
-def _crops(exhibit: Exhibit) -> str:
-    rows = ""
-    for window, row in exhibit.crops:
-        cells = "".join(
-            f'<figure><img src="{uri}" width="{window.width}" height="{window.height}" '
-            f'alt="{escape(f"{name}, detail of {exhibit.image}")}" decoding="async">'
-            f"<figcaption><b>{escape(name)}</b>{escape(exhibit.notes[name])}</figcaption></figure>"
-            for name, uri in row.items()
-        )
-        rows += f'<div class="crops" style="--n:{len(row)}">{cells}</div>'
-    return (
-        f'<p class="hint">Where the results differ most; scores are of the whole picture</p>{rows}'
-    )
-
-
-def _protocol() -> str:
-    items = "".join(
-        f"<dt>{escape(key.replace('_', ' '))}</dt><dd>{escape(str(value))}</dd>"
-        for key, value in PROTOCOL.items()
-    )
-    return (
-        '<section class="protocol"><h2>What the figures mean</h2>'
-        "<p>Published rows are quoted from their sources, not measured here. Small ranges are 95 % "
-        f"bootstrap intervals of the mean over pictures.</p><dl>{items}</dl></section>"
-    )
+        return None
+    shares = (left / view.width, top / view.height, window.width / view.width,
+              window.height / view.height)  # fmt: skip
+    return [f"{100 * share:.2f}%" for share in shares]
 
 
 __all__ = ["VIEWS_BUDGET", "ReportWriter", "render"]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from fourfold.errors import InputError, OutputError
+from fourfold.files.paths import errors_name
 from fourfold.films.packets import Segment, read_segment, write_segment
 
 _ENDS_READ: Final = 4 << 20
@@ -123,7 +124,8 @@ def open_scratch(output: Path, key: str, manifest: Mapping[str, Any]) -> Iterato
                     f"{output}: another process is working on it; wait or stop that one"
                 )
             try:
-                yield scratch
+                with errors_name(output, instead_of=folder):
+                    yield scratch
             except (InputError, OutputError):
                 failed = scratch.useless or not any(folder.glob("*.seg"))
                 raise

@@ -6,6 +6,7 @@ so nothing in them is executed.
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import MissingExtra, ModelError
+from fourfold.weights.tensor_file import refuse_absurd
 
 Array = npt.NDArray[np.float32]
 
@@ -86,12 +88,21 @@ def read_pth(path: Path) -> Any:
         import torch
     except ImportError as error:
         raise MissingExtra("reading .pth weights", "torch") from error
+    refuse_absurd(path, safetensors=False)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch errors have no common base
-        first = (str(error).strip().splitlines() or [""])[0]
-        reason = f"{type(error).__name__}: {first}"
-        raise ModelError(f"{path}: want a .pth file of plain tensors, got {reason}") from error
+    except pickle.UnpicklingError as error:
+        # torch's advice is to run whatever the file holds; that is not ours.
+        raise ModelError(
+            f"{path}: want a .pth file of plain tensors, got one that is damaged or holds other "
+            "Python objects, which opening would run; where it was made, save "
+            "network.state_dict() alone, or get the .safetensors of it"
+        ) from error
+    except Exception as error:  # zip, storage and torch errors have no common base
+        raise ModelError(
+            f"{path}: want a .pth file of plain tensors, got a damaged one or no torch file "
+            f"({type(error).__name__})"
+        ) from error
 
 
 def unwrap_state_dict(content: Any, *, source: str) -> dict[str, Array]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fourfold.errors import MissingExtra, ModelError
 from fourfold.weights.inference_form import SCALES, num_doublings
+from fourfold.weights.tensor_file import LARGEST, refuse_absurd
 
 Array = npt.NDArray[np.float32]
 
@@ -29,6 +30,13 @@ _KINDS: Final = {
     frozenset({"gamma", "beta", "moving_mean", "moving_variance"}): "norm",
     frozenset({"alpha"}): "prelu",
 }
+
+
+KERAS_ERRORS: Final = (
+    *(OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, NotImplementedError),
+    zipfile.BadZipFile,
+)
+"""What h5py and zipfile raise for odd and damaged files."""
 
 
 Layers = dict[str, list[tuple[str, dict[str, Array]]]]
@@ -45,6 +53,7 @@ def read_keras_layers(path: Path) -> Layers:
         import h5py
     except ImportError as error:
         raise MissingExtra("reading Keras weights", "train") from error
+    refuse_absurd(path, safetensors=False)
     try:
         content = _inside_keras_archive(path)
         with h5py.File(content or path, "r") as file:
@@ -52,7 +61,7 @@ def read_keras_layers(path: Path) -> Layers:
                 _text(name) for name in file.get("model_weights", file).attrs.get("layer_names", ())
             ]
             layers = _gather(file.get("model_weights", file))
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except KERAS_ERRORS as error:
         raise ModelError(f"{path}: want a Keras file, got an unreadable one ({error})") from error
     found: Layers = {"conv": [], "dense": [], "norm": [], "prelu": []}
     for name in _in_creation_order(list(layers), order):
@@ -74,6 +83,9 @@ def _inside_keras_archive(path: Path) -> io.BytesIO | None:
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
+        size = archive.getinfo("model.weights.h5").file_size
+        if size > LARGEST:
+            raise ValueError(f"its weights claim {size / 1e9:.0f} GB")
         return io.BytesIO(archive.read("model.weights.h5"))
 
 
@@ -86,10 +98,24 @@ def _gather(group: Any) -> dict[str, dict[str, Array]]:
             return
         *parents, variable = path.split("/")
         layer = next((p for p in reversed(parents) if p != "vars"), "")
-        layers.setdefault(layer, {})[variable.split(":")[0]] = np.asarray(item, np.float32)
+        layers.setdefault(layer, {})[variable.split(":")[0]] = plain_array(path, item)
 
     group.visititems(visit)
     return layers
+
+
+def plain_array(name: str, item: Any) -> Array:
+    """The numbers of an HDF5 data set; `ValueError` for those in other files, and for absurd ones.
+
+    A data set may be stored as a few bytes, compressed or not stored at all, and claim any size.
+    """
+    if item.external or item.is_virtual:
+        raise ValueError(f"{name} lies in another file")
+    if item.shape is None or item.dtype.kind not in "fiu":
+        raise ValueError(f"{name} holds no numbers")
+    if item.size * 4 > LARGEST:
+        raise ValueError(f"{name} claims {item.size * 4 / 1e9:.0f} GB")
+    return np.asarray(item, np.float32)
 
 
 def _named(variables: dict[str, Array]) -> dict[str, Array]:
@@ -145,20 +171,9 @@ def srresnet_from_keras(path: Path) -> tuple[dict[str, Array], dict[str, int]]:
             f"{[layer[-1][0] for layer in (convs, norms, prelus) if layer]}"
         )
     scale = SCALES[doublings - 1]
-    width = convs[0][1]["kernel"].shape[-1]
+    width = (1, *convs[0][1]["kernel"].shape)[-1]
     plan = _layer_plan(num_blocks=num_blocks, scale=scale, width=width)
-    tensors: dict[str, Array] = {}
-    for (name, variables), (target, shape, shuffled) in zip(convs, plan, strict=True):
-        kernel, bias = variables["kernel"], variables["bias"]
-        if kernel.shape != shape:
-            raise ModelError(
-                f"{path}: layer {name!r} ({target}): want kernel {shape}, got {kernel.shape}"
-            )
-        weight = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
-        if shuffled:
-            order = _depth_to_space_order(kernel.shape[-1])
-            weight, bias = weight[order], bias[order]
-        tensors[f"{target}.weight"], tensors[f"{target}.bias"] = weight, bias
+    tensors = _convolutions(path, convs, plan)
     norm_targets = [f"blocks.{i}.norm{k}" for i in range(num_blocks) for k in (1, 2)]
     for (name, variables), target in zip(norms, [*norm_targets, "trunk_norm"], strict=True):
         names = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean"}
@@ -173,7 +188,7 @@ def srresnet_from_keras(path: Path) -> tuple[dict[str, Array], dict[str, int]]:
     ]
     for (name, variables), target in zip(prelus, prelu_targets, strict=True):
         slope = variables["alpha"]
-        if slope.size != slope.shape[-1]:
+        if slope.size != (1, *slope.shape)[-1]:
             raise ModelError(
                 f"{path}: layer {name!r}: want one slope per channel (shared_axes=[1, 2]), "
                 f"got {slope.shape}, which fixes the picture size"
@@ -181,6 +196,28 @@ def srresnet_from_keras(path: Path) -> tuple[dict[str, Array], dict[str, int]]:
         _check_width(path, name, slope.reshape(-1), width)
         tensors[f"{target}.weight"] = slope.reshape(-1)
     return tensors, {"scale": scale, "num_blocks": num_blocks, "width": width}
+
+
+def _convolutions(
+    path: Path,
+    convs: list[tuple[str, dict[str, Array]]],
+    plan: list[tuple[str, tuple[int, int, int, int], bool]],
+) -> dict[str, Array]:
+    """Weights and biases of the convolutions, in torch's order of axes and channels."""
+    tensors: dict[str, Array] = {}
+    for (name, variables), (target, shape, shuffled) in zip(convs, plan, strict=True):
+        kernel, bias = variables["kernel"], variables["bias"]
+        if kernel.shape != shape:
+            raise ModelError(
+                f"{path}: layer {name!r} ({target}): want kernel {shape}, got {kernel.shape}"
+            )
+        _check_width(path, name, bias, shape[-1])
+        weight = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+        if shuffled:
+            order = _depth_to_space_order(kernel.shape[-1])
+            weight, bias = weight[order], bias[order]
+        tensors[f"{target}.weight"], tensors[f"{target}.bias"] = weight, bias
+    return tensors
 
 
 def _check_width(path: Path, name: str, values: Array, width: int) -> None:

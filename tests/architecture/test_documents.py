@@ -1,0 +1,77 @@
+"""What is said in several places is the same in all of them, to the digit."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODELS = ("srresnet-x4", "srgan-x4")
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def figures(text: str, row: str) -> list[str]:
+    """Figures with two decimals in the first row of a table that begins so."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| {row}"))
+    return re.findall(r"\d+\.\d\d\b", line)
+
+
+def card(model: str) -> str:
+    return read(f"src/fourfold/bundled/{model}.md")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_scores_agree(model: str) -> None:
+    # The last columns of scoring.md are the papers'.
+    assert figures(read("README.md"), f"`{model}`") == figures(card(model), "fp32")
+    assert figures(read("docs/scoring.md"), model)[:2] == figures(card(model), "fp32")
+
+
+def test_scores_of_the_defaults_agree() -> None:
+    ours = figures(read("README.md"), "`srgan-x4` with consistency, as used by default")
+    assert ours == figures(card("srgan-x4"), "bf16, as used by default")
+
+
+def test_speeds_are_those_measured() -> None:
+    results = read("benchmarks/results/inference.md")
+    sentence = " ".join(
+        read("README.md").partition("**Fast on a CPU.**")[2].split("\n- ")[0].split()
+    )
+    exact, rounded = (figures(results, f"openvino {name} ")[-1] for name in ("fp32", "bf16"))
+    assert f"{exact} times as fast as plain torch: that is fp32, and exact" in sentence
+    assert f"bf16 natively make it {rounded} times; bf16 rounds" in sentence
+
+
+def test_call_chains_name_what_exists() -> None:
+    chains = read("ARCHITECTURE.md").split("```")[1]
+    rooms = {path.name for path in (ROOT / "src" / "fourfold").iterdir() if path.is_dir()}
+    names = [n for n in re.findall(r"[a-z]\w*(?:\.\w+)+", chains) if n.split(".")[0] in rooms]
+    assert len(names) > 20
+    for name in names:
+        assert exists(name), name
+
+
+def exists(name: str) -> bool:
+    """Whether `room.module.function` or `room.module.Class.method` is one."""
+    parts = name.split(".")
+    for length in range(len(parts), 1, -1):
+        try:
+            found = importlib.import_module(".".join(["fourfold", *parts[:length]]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[length:]:
+            found = getattr(found, part, None)
+        return length < len(parts) and found is not None
+    return False
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_it_is_said_what_the_models_were_trained_on(model: str) -> None:
+    assert "Trained on clean pictures" in " ".join(card(model).split())
+    assert "Both were trained on clean pictures" in read("README.md")
