@@ -65,3 +65,38 @@ def test_back_projection_lets_the_gradient_through():
     sr = torch.rand(1, 3, 12, 12, dtype=torch.float64, requires_grad=True)
     lr = torch.rand(1, 3, 6, 6, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda x: back_project(x, lr), (sr,))
+
+
+def test_lpips_under_autocast_is_nearly_that_of_fp32(tmp_path, monkeypatch):
+    from fourfold.losses.lpips import LpipsLoss
+    from tests.made_metrics import write_lpips_files
+
+    write_lpips_files(tmp_path, "vgg")
+    monkeypatch.setenv("FOURFOLD_METRICS", str(tmp_path))
+    loss = LpipsLoss()
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand(2, 3, 32, 32, generator=generator)
+    near = (target + 0.1 * torch.rand(2, 3, 32, 32, generator=generator)).clamp(0, 1)
+    wide = loss(near, target)
+    for dtype, tolerance in ((torch.bfloat16, 0.05), (torch.float16, 1e-6)):
+        with torch.autocast("cpu", dtype):
+            narrow = loss(near, target)
+        assert narrow.dtype == torch.float32
+        assert narrow.item() == pytest.approx(wide.item(), rel=tolerance)
+    assert loss(target, target).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_patch_discriminator_judges_patches_and_stays_bounded():
+    from fourfold.networks.patch_discriminator import PatchDiscriminator
+
+    torch.manual_seed(0)
+    judge = PatchDiscriminator(width=4)
+    for _ in range(20):
+        logits = judge(torch.rand(2, 3, 32, 40))
+    assert logits.shape == (2, 8, 10)
+    with torch.no_grad():
+        for layer in (*judge.layers, judge.logit):
+            norm = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
+            assert norm.item() == pytest.approx(1, rel=0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert judge(torch.rand(1, 3, 16, 16)).dtype == torch.float32

@@ -21,11 +21,11 @@ class HighFrequencyLoss(nn.Module):
 
     def forward(self, sr: Tensor, target: Tensor) -> Tensor:
         """The loss, a scalar."""
-        return self.distance(_detail(sr), _detail(target))
-
-
-def _detail(image: Tensor) -> Tensor:
-    return image[:, :, 1:-1, 1:-1] - F.avg_pool2d(image, 3, stride=1)
+        # Taking means away is linear, so the difference goes through it once; a mean over three
+        # channels is quicker with each in a plane of its own.
+        difference = (sr - target).contiguous()
+        detail = difference[:, :, 1:-1, 1:-1] - F.avg_pool2d(difference, 3, stride=1)
+        return self.distance(detail, detail.new_zeros(()).expand_as(detail))
 
 
 __all__ = ["HighFrequencyLoss"]

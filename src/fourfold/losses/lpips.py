@@ -20,8 +20,12 @@ class LpipsLoss(nn.Module):
         self.distance = Lpips(net)
 
     def forward(self, sr: Tensor, target: Tensor) -> Tensor:
-        """The loss, computed in fp32 whatever autocast says: squares of features overflow fp16."""
-        with torch.autocast(sr.device.type, enabled=False):
+        """The loss. Convolutions follow autocast to bf16, where they take half the time, and stay
+        fp32 under fp16, whose range features may leave; distances are fp32 always.
+        """
+        kind = sr.device.type
+        narrow = torch.get_autocast_dtype(kind) == torch.float16
+        with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind) and not narrow):
             return self.distance(sr.float(), target.detach().float()).mean()
 
 

@@ -44,7 +44,10 @@ class _Judge(nn.Module):
 
     def conv(self, x: Tensor, number: int, *, stride: int = 1, padding: int = 1) -> Tensor:
         weight, bias = getattr(self, f"weight{number}"), getattr(self, f"bias{number}")
-        return F.relu(F.conv2d(x, weight, bias, stride=stride, padding=padding))
+        # The picture itself is not rounded to bf16 under autocast, which is coarser than 8 bits.
+        kind = x.device.type
+        with torch.autocast(kind, enabled=number > 0 and torch.is_autocast_enabled(kind)):
+            return F.relu(F.conv2d(x, weight, bias, stride=stride, padding=padding))
 
 
 class Lpips(_Judge):
@@ -171,7 +174,9 @@ def _vgg_shapes() -> list[tuple[int, ...]]:
 
 
 def _unit(features: Tensor) -> Tensor:
-    """Each pixel's features at length 1; the clamp keeps the gradient finite where all are 0."""
+    """Each pixel's features at length 1, out of autocast; the clamp keeps the gradient finite where
+    all are 0."""
+    features = features.to(torch.promote_types(features.dtype, torch.float32))
     squares = (features**2).sum(1, keepdim=True)
     return features / (squares.clamp_min(_EPSILON**2).sqrt() + _EPSILON)
 

@@ -142,6 +142,9 @@ class LessonStream:
     """The pictures that the lessons were cut from."""
     lessons: LessonSet
     teacher: str
+    """Its name."""
+    teacher_speed: float
+    """Megapixels of result per second here."""
     size: int
     """Side of the high-resolution crops."""
     seed: int

@@ -41,7 +41,7 @@ from fourfold.training.schedule import learning_rate_at, set_rate
 from fourfold.training.signals import StopRequest, stop_on_signal
 from fourfold.training.state import TrainState
 from fourfold.training.steps import Objective, StepReport, adversarial_step, generator_step
-from fourfold.training.teacher import compare_speed, imitation_psnr, open_teacher
+from fourfold.training.teacher import imitation_psnr, speed_of
 from fourfold.training.trial import settle_precision
 from fourfold.training.validate import open_validation, score_bicubic, to_model, validate
 from fourfold.weights.format import Model, save_model
@@ -165,9 +165,9 @@ def _announce_teacher(run: Run, lessons: LessonStream) -> None:
     """Say what is learned from, and what it is good for."""
     state, config = run.state, run.config
     student = Upscaler(to_model(state.result, config, step=state.step), device="cpu")
-    speeds = compare_speed(open_teacher(config), student)
+    ours, theirs = speed_of(student), lessons.teacher_speed
     text = f"{len(lessons)} lessons of {lessons.teacher} in {lessons.lessons.folder}; MP/s here: "
-    text += f"teacher {speeds[0]:.2f}, student {speeds[1]:.2f}, {speeds[1] / speeds[0]:.1f} times"
+    text += f"teacher {theirs:.2f}, student {ours:.2f}, {ours / theirs:.1f} times"
     run.monitor.event("teacher", step=state.step, text=text)
 
 

@@ -105,6 +105,7 @@ def open_lessons(
         pairs=pairs,
         lessons=lessons,
         teacher=teacher.network.name,
+        teacher_speed=speed_of(teacher),
         size=config.data.crop,
         seed=config.seed,
         held_back=settings.held_back,
@@ -194,25 +195,23 @@ def imitation_psnr(model: Model, lessons: LessonStream, *, consistency: bool) ->
     return 10 * log10(255**2 / mean) if mean else float("inf")
 
 
-def compare_speed(teacher: Upscaler, student: Upscaler) -> tuple[float, float]:
-    """Megapixels per second of result of both, in turns, best of a few."""
+def speed_of(upscaler: Upscaler) -> float:
+    """Megapixels of result per second, best of a few; the first call also opens the network."""
     side, rounds = _TIMED
     picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
-    seconds: list[list[float]] = [[], []]
+    seconds = []
     for _ in range(rounds):
-        for up, times in zip((teacher, student), seconds, strict=True):
-            started = time.perf_counter()
-            up.upscale(picture)
-            times.append(time.perf_counter() - started)
-    pixels = (side * teacher.scale) ** 2 / 1e6
-    return pixels / min(seconds[0]), pixels / min(seconds[1])
+        started = time.perf_counter()
+        upscaler.upscale(picture)
+        seconds.append(time.perf_counter() - started)
+    return (side * upscaler.scale) ** 2 / 1e6 / min(seconds)
 
 
 __all__ = [
     "MIXED",
     "LessonMaker",
-    "compare_speed",
     "imitation_psnr",
     "open_lessons",
     "open_teacher",
+    "speed_of",
 ]
