@@ -13,7 +13,9 @@ from fourfold.pictures.images import write_pixels
 from fourfold.weights.format import save_model
 from tests.models import tiny_model
 
-FROM_PYTHON = "import fourfold, sys; fourfold.upscale_file(*sys.argv[1:3], model=sys.argv[3])"
+FROM_PYTHON = (
+    "import fourfold, sys; fourfold.upscale_file(*sys.argv[1:3], model=sys.argv[3], overwrite=True)"
+)
 STEPS = ("read {photo}: png, 14x10", "model {model} is", " in fp32: ", "tiles of", "wrote {result}")
 
 
