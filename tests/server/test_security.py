@@ -135,7 +135,7 @@ def test_a_token_sees_only_its_own_jobs(serve) -> None:
 def test_the_page_is_let_in_by_a_cookie_that_scripts_do_not_see(serve) -> None:
     client = serve(tokens=TOKENS, headers={})
     refused = client.get("/?token=wrong", follow_redirects=False)
-    assert (refused.headers["location"], "set-cookie" in refused.headers) == ("/?refused", False)
+    assert (refused.headers["location"], "set-cookie" in refused.headers) == ("./?refused", False)
     let_in = client.get("/?token=of-the-first", follow_redirects=False)
     assert {"HttpOnly", "SameSite=strict"} <= set(let_in.headers["set-cookie"].split("; "))
     assert client.get("/v1/jobs").status_code == 200  # the client keeps the cookie

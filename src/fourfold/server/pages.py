@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 
 from fourfold._version import __version__
 from fourfold.engine.choose import AUTO, choose
@@ -29,7 +28,8 @@ def index(request: Request, service: _Service, token: Annotated[str, Query()] = 
     settings = service.settings
     if token:
         known = owner_of(token) in {owner_of(one) for one in settings.tokens}
-        response = RedirectResponse(f"{settings.path}/" + ("" if known else "?refused"), 303)
+        # Relative, so that it holds behind any proxy.
+        response = RedirectResponse("./" if known else "./?refused", 303)
         if known:
             response.set_cookie(
                 COOKIE,
@@ -41,10 +41,7 @@ def index(request: Request, service: _Service, token: Annotated[str, Query()] = 
                 secure=request.url.scheme == "https",
             )
         return response
-    # A base of its own lets the page stand under any path of a reverse proxy.
-    base = html.escape(f"{settings.path}/", quote=True)
-    text = _INDEX.read_text(encoding="utf-8").replace('<base href="/">', f'<base href="{base}">')
-    return Response(text, media_type="text/html")
+    return FileResponse(_INDEX, media_type="text/html")
 
 
 @router.get("/favicon.ico", include_in_schema=False)

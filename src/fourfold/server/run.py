@@ -34,8 +34,16 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(settings: Settings, *, port: int, ready: Callable[[int], None]) -> None:
+def serve(
+    settings: Settings,
+    *,
+    port: int,
+    ready: Callable[[int], None],
+    opened: Callable[[uvicorn.Server], None] | None = None,
+) -> None:
     """Answer on `port` (0: any free one) until SIGINT or SIGTERM; `ready` is told the port.
+
+    `opened` is given the server before it begins, for programs that stop it themselves.
 
     Raises `UsageError` where the port or the data folder cannot be used.
     """
@@ -59,6 +67,8 @@ def serve(settings: Settings, *, port: int, ready: Callable[[int], None]) -> Non
             lifespan="on",
         )
         server = _Server(config, app, ready)
+        if opened is not None:
+            opened(server)
         server.run(sockets=[listening])
         if not server.started:
             raise UsageError("the service could not start; see above")
