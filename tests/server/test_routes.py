@@ -259,3 +259,14 @@ def test_a_network_of_its_own_serves_each_texture(serve) -> None:
     assert [t["state"] for t in told] == ["done", "done"]
     results = [client.get(f"/v1/jobs/{job}/result").content for job in jobs]
     assert results[0] != results[1]
+
+
+@pytest.mark.parametrize("strips", [True, False])
+def test_a_proxy_may_show_it_under_a_path(serve, strips) -> None:
+    client = serve(path="/four", names=("photos.example",), headers={"Host": "photos.example"})
+    before = "" if strips else "/four"
+    page = {"X-Fourfold": "1"}
+    posted = client.post(f"{before}/v1/jobs", files={"file": ("a.png", png())}, headers=page)
+    assert posted.headers["location"] == f"/four/v1/jobs/{posted.json()['id']}"
+    assert 'src="page/main.js"' in client.get(f"{before}/").text
+    assert client.get(f"{before}/page/main.js").headers["content-type"].startswith("text/javascript")

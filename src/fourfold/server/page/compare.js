@@ -10,7 +10,7 @@ const [before, after] = stage.querySelectorAll(":scope > .layer img");
 const [lensBefore, lensAfter] = $("lens").querySelectorAll("img");
 const [, top] = stage.querySelectorAll(":scope > .layer");
 const film = stage.querySelector("video");
-const view = { width: 1, height: 1, scale: 1, x: 0, y: 0, border: 0.5 };
+const view = { width: 1, height: 1, scale: 1, x: 0, y: 0, border: 0.5, fitted: true };
 let current = null;
 let results = [];
 let lens = false;
@@ -70,7 +70,7 @@ const least = () => Math.min(1, stage.clientWidth / view.width, stage.clientHeig
 
 function fit() {
   view.scale = Math.min(stage.clientWidth / view.width, stage.clientHeight / view.height, 1);
-  [view.x, view.y] = [0, 0];
+  [view.x, view.y, view.fitted] = [0, 0, true];
   draw();
 }
 
@@ -80,6 +80,7 @@ function zoom(factor, x = stage.clientWidth / 2, y = stage.clientHeight / 2) {
   view.x = x - ((x - view.x) * scale) / view.scale;
   view.y = y - ((y - view.y) * scale) / view.scale;
   view.scale = scale;
+  view.fitted = false;
   draw();
 }
 
@@ -174,7 +175,7 @@ stage.addEventListener("dblclick", (event) => {
   const box = stage.getBoundingClientRect();
   if (film.hidden) zoom(view.scale < 1 ? 1 / view.scale : 2, event.clientX - box.left, event.clientY - box.top);
 });
-new ResizeObserver(draw).observe(stage);
+new ResizeObserver(() => (view.fitted ? fit() : draw())).observe(stage); // a turned phone
 
 $("smooth").onchange = () => (before.style.imageRendering = lensBefore.style.imageRendering = $("smooth").value);
 $("lensswitch").onclick = () => {
