@@ -1,4 +1,4 @@
-"""`fourfold models`: list, show, import, export, blend."""
+"""`fourfold models`: list, show, import, export, blend; `search` and `get` stand in catalogue.py."""
 
 from __future__ import annotations
 
@@ -9,23 +9,37 @@ from typing import Any
 
 import typer
 
+from fourfold.cli import catalogue
 from fourfold.cli.lines import one_line
 from fourfold.errors import UsageError
 
-app = typer.Typer(help="List, show, import, export and blend models.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show, search, get, import, export and blend models.", no_args_is_help=True
+)
+app.command()(catalogue.search)
+app.command()(catalogue.get)
 
 _Out = typer.Option(..., "-o", "--output", help="File to write.")
 
 
 @app.command("list")
 def list_models() -> None:
-    """The bundled models, one a line."""
+    """The bundled models and those that `get` brought, one a line."""
+    from fourfold.weights.getting import brought, facts_of
     from fourfold.weights.zoo import BUNDLED, DEFAULT_MODEL, get_model
 
     for name in BUNDLED:
         model = get_model(name)
         mark = " (default)" if name == DEFAULT_MODEL else ""
         print(f"{name:12}  x{model.scale}  {model.architecture}  {model.license}{mark}")
+    for name, path in brought().items():
+        facts = facts_of(path)
+        known = (
+            f"x{facts.get('scale')}",
+            str(facts.get("architecture")),
+            str(facts.get("license")),
+        )
+        print("  ".join((f"{name:12}", *map(one_line, known if facts else (str(path),)))))
 
 
 @app.command()
