@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +45,48 @@ def list_models() -> None:
 
 @app.command()
 def show(
-    model: str = typer.Argument(..., help="Bundled name, .safetensors file or training run."),
+    model: str = typer.Argument(..., help="A name, a model file or a training run."),
     as_json: bool = typer.Option(False, "--json", help="The same as one JSON object."),
 ) -> None:
     """Architecture, size, cost, licence, source and training of a model."""
-    from dataclasses import asdict
+    from fourfold.runtimes.converted import is_foreign
+    from fourfold.weights.zoo import resolve_model_path
 
+    path = resolve_model_path(model)
+    facts = _foreign_facts(path) if is_foreign(path) else _own_facts(model)
+    if as_json:
+        print(json.dumps(facts))
+        return
+    _print_facts(facts)
+
+
+def _foreign_facts(path: Path) -> dict[str, Any]:
+    """What the weights of another project say, and the catalogue of the model they are."""
+    from fourfold.runtimes.converted import open_foreign
+    from fourfold.weights.getting import facts_of
+
+    found, told = open_foreign(path), facts_of(path)
+    traits = found.whole.traits
+    return {
+        "name": path.stem,
+        **found.facts,
+        "sizes": asdict(traits.sizes),
+        "halo": "none is exact: tiles are blended" if traits.radius is None else traits.radius,
+        "flops_per_output_pixel": round(traits.flops_per_pixel / traits.scale**2),
+        "runs by": f"torch ({found.why_torch})" if found.why_torch else "the file converted once",
+        "license": told.get("license") or "unknown",
+        "author": ", ".join(told.get("author", ())),
+        "sha256": found.sha256,
+        "training": {},
+    }
+
+
+def _own_facts(model: str) -> dict[str, Any]:
     from fourfold.weights.zoo import get_model
 
     loaded = get_model(model)
     flops = loaded.graph.flops(loaded.tensors)
-    facts = {
+    return {
         "name": loaded.name,
         "architecture": loaded.architecture,
         "scale": loaded.scale,
@@ -68,10 +100,6 @@ def show(
         "training": dict(loaded.training),
         "sha256": loaded.sha256,
     }
-    if as_json:
-        print(json.dumps(facts))
-        return
-    _print_facts(facts)
 
 
 def _print_facts(facts: Mapping[str, Any]) -> None:

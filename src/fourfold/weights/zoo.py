@@ -16,7 +16,7 @@ BUNDLED_DIR: Final = Path(__file__).parent.parent / "bundled"
 DEFAULT_MODEL: Final = "srgan-x4"
 BUNDLED: Final = ("srgan-x4", "srresnet-x4")
 
-RUN_ONLY: Final = (".onnx", ".param")
+RUN_ONLY: Final = (".onnx", ".param", ".pth")
 """Suffixes of other programs' networks: run as they are, not blended, shown or exported."""
 
 TEXTURE_ENDS: Final = ("srresnet-x4", "srgan-x4")
@@ -62,7 +62,7 @@ def _model_path(name: str | Path) -> Path:
 def get_model(name: str | Path = DEFAULT_MODEL) -> Model:
     """Load a model by bundled name, file or run folder.
 
-    Raises `UsageError` for `.onnx` and `.param` files: they can be run, but hold no weights of a
+    Raises `UsageError` for `.onnx`, `.param` and `.pth` files: they can be run, but hold no weights of a
     network that is known here.
     """
     path = resolve_model_path(name)
