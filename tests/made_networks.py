@@ -66,7 +66,7 @@ NETWORKS = {
             "num_filters": 16,
             "num_blocks": 1,
             "scale": 4,
-            "in_nc": 3,
+            "in_nc": 12,
             "out_nc": 3,
             "shuffle_factor": 2,
         },
@@ -178,7 +178,7 @@ def module(name: str):
     torch.manual_seed(0)
     network = getattr(importlib.import_module(f"spandrel.architectures.{place}"), kind)(**options)
     network.eval()
-    _brighten(network, options.get("num_in_ch", options.get("in_nc", 3)))
+    _brighten(network, options.get("num_in_ch", 3))
     return network
 
 
@@ -189,7 +189,7 @@ def _brighten(network, channels: int) -> None:
     called = []
     convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
     hooks = [m.register_forward_hook(lambda m, *_: called.append(m)) for m in convolutions]
-    side = (1, min(channels, 3), 48, 48)
+    side = (1, channels, 48, 48)
     with torch.no_grad():
         sr = network(torch.rand(side, generator=torch.Generator().manual_seed(1)))
         last = called[-1] if called else None

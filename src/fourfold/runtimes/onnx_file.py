@@ -157,6 +157,9 @@ class _Walk:
             return self._kernel_reach(node) / scale
         if kind == "DepthToSpace":
             return Fraction(0)
+        if kind in ("ReduceMean", "ReduceSum", "ReduceMax"):  # over channels, as layer norms do
+            axes = next((list(a.ints) for a in node.attribute if a.name == "axes"), [])
+            return Fraction(0) if axes == [1] else None
         if kind == "SpaceToDepth":
             return Fraction(next(a.i for a in node.attribute if a.name == "blocksize")) / scale
         if kind in ("Resize", "Upsample"):
