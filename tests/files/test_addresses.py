@@ -54,6 +54,7 @@ def test_put_listed_read_and_removed(address: str, tmp_path: Path) -> None:
     assert listed(store) == ["a.png", "x/b.png", "x/y/c.png"]
     assert listed(store, recursive=False) == ["a.png"]
     assert listed(store, below="x") == ["x/b.png", "x/y/c.png"]
+    assert store.stat("x") is None
     assert store.read("x/b.png") == b"second"
     assert store.read("x/b.png", last=3) == b"ond"
     store.fetch("x/y/c.png", tmp_path / "fetched")

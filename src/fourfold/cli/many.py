@@ -27,8 +27,15 @@ _NAMED = 20
 """Failures that are named on stderr; the list has all."""
 
 
-def is_for_many(names: list[str], out: str | None, *, engine: str, shard: str | None) -> bool:
-    """Whether a command is a batch with a manifest, not files of this machine one by one."""
+def is_for_many(
+    names: list[str], out: str | None, *, engine: str, shard: str | None, of_ray: str | None
+) -> bool:
+    """Whether a command is a batch with a manifest, not files of this machine one by one.
+
+    `UsageError` where options of Ray are given without it.
+    """
+    if engine == "local" and of_ray:
+        raise UsageError("--address and --workers: want --engine ray with them")
     remote = any(scheme(name) for name in (*names, out or ""))
     return remote or engine != "local" or shard is not None
 

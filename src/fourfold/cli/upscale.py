@@ -200,12 +200,8 @@ def upscale(
     """Make pictures and films larger; existing results are skipped, so the same command continues."""
     from fourfold.jobs.inputs import find_requests
 
-    names = [*(inputs or []), *also]
+    names = _names([*(inputs or []), *also])
     out = _standard_output(names, out)
-    if not names:
-        raise UsageError("upscale: want at least one INPUT, got none")
-    if not all(names):
-        raise UsageError("upscale: want the name of an INPUT, got an empty one")
     options: dict[str, Any] = {
         "model": model,
         "scale": scale,
@@ -231,7 +227,7 @@ def upscale(
         "frames": frames,
         "preview": preview,
     }
-    if is_for_many(names, out, engine=engine, shard=shard):
+    if is_for_many(names, out, engine=engine, shard=shard, of_ray=address or workers):
         from fourfold.cluster.run import Workers
 
         return upscale_many(
@@ -246,8 +242,6 @@ def upscale(
             dry_run=dry_run,
             as_json=as_json,
         )
-    if address or workers:
-        raise UsageError("--address and --workers: want --engine ray with them")
     requests, left_out = find_requests(names, out, recursive=recursive, **options)
     if out == "-" and as_json:
         raise UsageError("-o -: want no --json")
@@ -262,6 +256,15 @@ def upscale(
             failures = _run_all(requests, as_json=as_json, quiet=out == "-")
     _list_failures(failures, total=len(requests))
     return 1 if failures else 0
+
+
+def _names(names: list[str]) -> list[str]:
+    """The names, if they are."""
+    if not names:
+        raise UsageError("upscale: want at least one INPUT, got none")
+    if not all(names):
+        raise UsageError("upscale: want the name of an INPUT, got an empty one")
+    return names
 
 
 def _standard_output(names: list[str], out: str | None) -> str | None:

@@ -92,8 +92,10 @@ class RayPool:
         self._most = workers.most or max(workers.least, cores // _CORES, 1)
         self._least = min(workers.least, self._most)
         self._memory = parse_memory(batch.request.max_memory)
-        threads = max(1, min(cores // self._most, cores))
-        options = {"num_cpus": threads, "max_concurrency": THREADS, "memory": self._memory}
+        threads = max(1, cores // self._most)
+        # More workers than cores share them: Ray starts no actor that it has no part of a core for.
+        options: dict[str, Any] = {"num_cpus": min(threads, cores / self._most)}
+        options |= {"max_concurrency": THREADS, "memory": self._memory}
         if batch.request.device == "cuda":
             options["num_gpus"] = 1
         self._class = self._ray.remote(Actor).options(**options)

@@ -57,8 +57,6 @@ class Workers:
         """From the command line's words; `UsageError` for what makes no sense."""
         if engine not in ("local", "ray"):
             raise UsageError(f"--engine: want local or ray, got {engine!r}")
-        if engine == "local" and (address or workers):
-            raise UsageError("--address and --workers: want --engine ray with them")
         least, _, most = (workers or "1:").partition(":")
         numbers = [least, *([most] if most else [])]
         if not all(n.isdecimal() and int(n) for n in numbers):

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -123,7 +124,8 @@ class LocalStore:
     def stat(self, key: str) -> Entry | None:
         """See `Store`."""
         with _storage(self.address), suppress(FileNotFoundError, NotADirectoryError):
-            return _local_entry(key, (self._root / key).stat())
+            found = (self._root / key).stat()
+            return _local_entry(key, found) if stat.S_ISREG(found.st_mode) else None
         return None
 
     def local(self, key: str) -> Path | None:
