@@ -58,6 +58,9 @@ class Ray:
         self.ended = False
         self.raises: BaseException | None = None
         self.company: dict[str, set[str]] = {}
+        self.parts, self.broken = 3, set[str]()
+        self.steps: list[tuple[str, Any]] = []
+        self.slow_start = 0
         self.count = itertools.count()
 
     def is_initialized(self) -> bool:
@@ -65,6 +68,9 @@ class Ray:
 
     def init(self, **options: Any) -> None:
         self.started = options
+        if self.slow_start:
+            self.slow_start -= 1
+            raise Exception("The current node timed out during startup.")
 
     def shutdown(self) -> None:
         self.ended = True
@@ -107,6 +113,13 @@ class Ray:
         if self.raises is not None:
             raise Raised(self.raises)
         actor.at.discard(key)
+        if task.step is not None:
+            self.steps.append((key, task.step))
+        if key in self.broken and isinstance(task.step, int):
+            fields = {"size": 1, "etag": "", "settings": "", "model": "", "outcome": "failed"}
+            return [Line(key=key, **fields)]  # type: ignore[arg-type]
+        if isinstance(task.step, int) or task.step == "split":
+            return self.parts
         fields = {"size": 1, "etag": "", "settings": "", "model": "", "outcome": "done"}
         return [Line(key=key, **fields)]  # type: ignore[arg-type]
 
@@ -226,6 +239,42 @@ def test_a_cluster_of_this_machine_is_small_and_tells_nobody(pool: Any) -> None:
     pool(ray)
     assert ray.started["address"] == "local"
     assert ray.started["include_dashboard"] is False
+
+
+def test_a_cluster_that_starts_slowly_is_tried_again(pool: Any) -> None:
+    ray = Ray()
+    ray.slow_start = 1
+    pool(ray)
+    ray.slow_start = 2
+    with pytest.raises(BackendError, match="timed out"):
+        pool(ray)
+
+
+def test_segments_of_a_film_are_tasks_and_joined_by_one(pool: Any) -> None:
+    ray = Ray()
+    keys = ["a.png", "film.mp4", "b.png", "other.mkv"]
+    assert outcomes(pool(ray), tasks(*keys)) == dict.fromkeys(keys, "done")
+    for film in ("film.mp4", "other.mkv"):
+        steps = [step for key, step in ray.steps if key == film]
+        assert (steps[0], sorted(steps[1:4]), steps[4:]) == ("split", [0, 1, 2], ["join"])
+
+
+def test_a_film_of_one_part_and_one_worker_are_not_split(pool: Any) -> None:
+    ray = Ray()
+    ray.parts = 1
+    assert outcomes(pool(ray), tasks("film.mp4")) == {"film.mp4": "done"}
+    assert ray.steps == [("film.mp4", "split")]
+    ray = Ray()
+    assert outcomes(pool(ray, most=1), tasks("film.mp4")) == {"film.mp4": "done"}
+    assert ray.steps == []
+
+
+def test_a_film_fails_once(pool: Any) -> None:
+    ray = Ray()
+    ray.broken.add("film.mp4")
+    made = outcomes(pool(ray), tasks("film.mp4", "a.png", "b.png"))
+    assert made == {"film.mp4": "failed", "a.png": "done", "b.png": "done"}
+    assert ("film.mp4", "join") not in ray.steps
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

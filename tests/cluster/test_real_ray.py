@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fourfold.files.addresses import Store, open_store
 from fourfold.jobs.inputs import find_requests
 from fourfold.jobs.pipeline import run_all
+from tests.made_films import make_film
 
 pytest.importorskip("ray", reason="Ray, of the extra `cluster`, is not installed")
 pytestmark = [
@@ -202,6 +204,25 @@ def test_a_bucket_survives_kills_of_workers_and_of_the_driver(
     assert sorted(json.loads(line)["key"] for line in failed) == sorted(
         path.name for path in source.glob("*bad.png")
     )
+
+
+@pytest.mark.slow
+def test_a_film_over_three_workers_is_that_of_one(
+    start: Start, tmp_path: Path, model: Path
+) -> None:
+    pytest.importorskip("av")
+    (tmp_path / "in").mkdir()
+    still = [np.full((16, 24, 3), shade % 256, np.uint8) for shade in range(700)]
+    film = make_film(
+        tmp_path / "in" / "film.mp4", size=(24, 16), stamps=range(700), pictures=still, sound=None
+    )
+    process = start(film.parent, "-o", tmp_path / "out", "--workers", "1:3")
+    code, _, error = ended(process, tmp_path, 0, within=600)
+    assert code == 0, error
+    made = results(open_store(str(tmp_path / "out")))
+    assert made == straight(film.parent, tmp_path / "straight", model)
+    (line,) = lines(open_store(str(tmp_path / "out")))
+    assert line["output"] == "film_x2.mp4"
 
 
 def results_named(store: Store) -> set[str]:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,7 +56,7 @@ class Actor:
         """The process, once it runs."""
         return os.getpid()
 
-    def do(self, task: Task) -> list[Line]:
+    def do(self, task: Task) -> list[Line] | int:
         """See `Worker.do`."""
         return self._worker.do(task)
 
@@ -102,6 +102,9 @@ class RayPool:
         self._arguments = batch, settings, unrecorded, threads
         self._members: list[_Member] = []
         self._suspects: deque[Task] = deque()
+        self._steps: deque[Task] = deque()
+        self._films: dict[str, int] = {}
+        """Parts of each film that are not done yet."""
         self._deaths: Counter[Task] = Counter()
         self._false_starts = 0
         self._began = False
@@ -121,15 +124,46 @@ class RayPool:
 
     def outcomes(self, tasks: Iterator[Task]) -> Iterator[list[Line]]:
         """See `Pool`."""
-        following = next(tasks, None)
+        following = self._next(tasks)
         while following is not None or self._suspects or self._under_way():
             if self._stop.is_set():
                 raise Cancelled("stopped; finished results are kept, the same call goes on")
             self._start()
             self._give_suspects()
             while following is not None and self._give(following):
-                following = next(tasks, None)
+                following = self._next(tasks)
             yield from self._ended()
+            following = following or self._next(tasks)
+
+    def _next(self, tasks: Iterator[Task]) -> Task | None:
+        """Steps of films under way come first, so that their segments do not pile up."""
+        while self._steps:
+            task = self._steps.popleft()
+            if not isinstance(task.step, int) or task.rows[0].key in self._films:
+                return task
+        new = next(tasks, None)
+        if new is None or self._most == 1 or len(new.rows) > 1 or not _is_film(new.rows[0].key):
+            return new
+        return replace(new, step="split")
+
+    def _stepped(self, task: Task, answer: list[Line] | int) -> Iterator[list[Line]]:
+        """What follows a task: lines, the parts of a film, or their joining."""
+        film = task.rows[0].key
+        if isinstance(answer, list):
+            failed_before = isinstance(task.step, int) and film not in self._films
+            self._films.pop(film, None)
+            if not failed_before:
+                yield answer
+        elif task.step == "split":
+            if answer > 1:
+                self._films[film] = answer
+            numbers: list[int | None] = [*range(answer)] if answer > 1 else [None]
+            self._steps.extend(replace(task, step=number) for number in numbers)
+        elif film in self._films:
+            self._films[film] -= 1
+            if not self._films[film]:
+                del self._films[film]
+                self._steps.append(replace(task, step="join"))
 
     def _under_way(self) -> int:
         return sum(len(member.tasks) for member in self._members)
@@ -186,9 +220,9 @@ class RayPool:
             if ref is member.starting:
                 member.starting, self._false_starts = None, 0
                 continue
-            del member.tasks[ref]
+            task = member.tasks.pop(ref)
             member.alone = member.alone and bool(member.tasks)
-            yield answer
+            yield from self._stepped(task, answer)
 
     def _died(self, member: _Member, error: Exception) -> Iterator[list[Line]]:
         """Take back what an actor had; lines of what is given up."""
@@ -205,7 +239,7 @@ class RayPool:
             if len(tasks) == 1:
                 self._deaths[task] += 1
             if self._deaths[task] > self._batch.retries:
-                yield self._given_up(task)
+                yield from self._stepped(task, self._given_up(task))
             else:
                 self._suspects.append(task)
 
@@ -254,14 +288,26 @@ def _connect(ray: Any, address: str | None) -> bool:
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM) if main else None
     try:
-        # Without "local" Ray would join whatever cluster RAY_ADDRESS or this machine has.
-        ray.init(address=address or "local", **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UsageError(f"--address {address}: {_first_line(error)}") from error
+        _init(ray, address, options)
     finally:
         if main:
             signal.signal(signal.SIGTERM, before)  # Ray's own ends the process on the spot
     return True
+
+
+def _init(ray: Any, address: str | None, options: dict[str, Any]) -> None:
+    for tries_left in (1, 0):
+        try:
+            # Without "local" Ray would join whatever cluster RAY_ADDRESS or this machine has.
+            ray.init(address=address or "local", **options)
+            return
+        except (ConnectionError, ValueError) as error:
+            raise UsageError(f"--address {address}: {_first_line(error)}") from error
+        except Exception as error:  # Ray gives itself 30 s to start, too little on a busy machine
+            ray.shutdown()
+            if address is not None or not tries_left:
+                raise BackendError(f"--engine ray: {_first_line(error)}") from error
+            logger.info("another try to start Ray after: %s", _first_line(error))
 
 
 def _told(error: Any) -> BaseException:

@@ -140,7 +140,7 @@ class LocalPool:
 
     def outcomes(self, tasks: Iterator[Task]) -> Iterator[list[Line]]:
         """See `Pool`."""
-        under_way: set[Future[list[Line]]] = set()
+        under_way: set[Future[list[Line] | int]] = set()
         left = True
         while left or under_way:
             while left and len(under_way) <= THREADS:
@@ -152,13 +152,18 @@ class LocalPool:
             if self._worker.stop.is_set():
                 raise Cancelled("stopped; finished results are kept, the same call goes on")
             for future in done:
-                yield future.result()
+                yield _lines(future.result())
 
     def close(self) -> None:
         """See `Pool`."""
         self._worker.stop.set()
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._worker.close()
+
+
+def _lines(answer: list[Line] | int) -> list[Line]:
+    assert isinstance(answer, list), "only steps of a film answer with a number"
+    return answer
 
 
 class _Plan:
@@ -327,7 +332,7 @@ def estimate_batch(
         with closing(worker):
             overwrite = batch.request.overwrite
             for task in plan.table.tasks(plan.settings, overwrite=overwrite, sample=SAMPLE):
-                for line in worker.do(task):
+                for line in _lines(worker.do(task)):
                     if line.outcome == "done":
                         seconds, count = seconds + line.seconds, count + 1
                         size += line.size or 0

@@ -76,6 +76,8 @@ class Task:
     """Inputs that may have one result in common, since only their suffixes differ: mostly one."""
 
     rows: tuple[Row, ...]
+    step: int | Literal["split", "join"] | None = None
+    """Of a film that several workers make (`cluster.films`); None for the whole work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,13 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from fourfold.cluster.films import FilmInParts
 from fourfold.cluster.manifest import Line, host
 from fourfold.cluster.scratch import Scratch
 from fourfold.cluster.table import Row, Task
@@ -93,27 +96,61 @@ class Worker:
         """Remove scratch files."""
         self._scratch.close()
 
-    def do(self, task: Task) -> list[Line]:
-        """What became of each input of a task. Raises `Cancelled` and `UsageError` only."""
+    def do(self, task: Task) -> list[Line] | int:
+        """What became of each input of a task. Raises `Cancelled` and `UsageError` only.
+
+        For the first steps of a film in parts it is a number, unless they fail: see `films.step`.
+        """
         claims = Claims()
         with tempfile.TemporaryDirectory(dir=self._scratch.folder) as folder:
             for row in task.rows:
                 if not row.wanted and row.output is not None:
                     claims.own(self._place(Path(folder), row.output), row.key)
+            if task.step is not None:
+                return self._film(task, Path(folder))
             wanted = [row for row in task.rows if row.wanted]
-            return [self._line(row, Path(folder), claims) for row in wanted]
+            return [
+                self._line(row, Path(folder), partial(self._enlarge, row, Path(folder), claims))
+                for row in wanted
+            ]
 
     def _place(self, folder: Path, output: str) -> Path:
         """Where a result is made: in its place, or in scratch."""
         return self.stores[1].local(output) or folder / "out" / Path(output).name
 
-    def _line(self, row: Row, folder: Path, claims: Claims) -> Line:
+    def _film(self, task: Task, folder: Path) -> list[Line] | int:
+        """A step of a film whose segments several workers make."""
+        (row,) = task.rows
+        number = 0
+
+        def work() -> tuple[Outcome, Entry | None]:
+            nonlocal number
+            request = self._in_scratch(row, self._fetched(row, folder), folder)
+            film = FilmInParts(request, self.engines.of(request), self.stores[1], row.key)
+            if task.step == "join":
+                film.gather()
+                made = self._published(row, self._run(row, request, Claims()))
+                film.forget()
+                return made
+            if task.step == "split":
+                number = film.count(overwrite=self.batch.request.overwrite or row.replace)
+            else:
+                with self._turn:
+                    film.render(int(task.step or 0), self.stop)
+            return Outcome(input=row.key, status="done"), None
+
+        line = self._line(row, folder, work)
+        return [line] if task.step == "join" or line.outcome == "failed" else number
+
+    def _line(
+        self, row: Row, folder: Path, work: Callable[[], tuple[Outcome, Entry | None]]
+    ) -> Line:
         started = time.perf_counter()
         tries, made, outcome = 0, None, None
         while outcome is None:
             tries += 1
             try:
-                outcome, made = self._enlarge(row, folder, claims)
+                outcome, made = work()
             except (Cancelled, UsageError):
                 raise
             except Exception as error:
@@ -147,9 +184,9 @@ class Worker:
     def _request(self, key: str, **update: Any) -> Request:
         return self.batch.request.model_copy(update={"source": key, **update})
 
-    def _enlarge(self, row: Row, folder: Path, claims: Claims) -> tuple[Outcome, Entry | None]:
-        """The outcome and the result where it stands."""
-        source, target = self.stores
+    def _fetched(self, row: Row, folder: Path) -> Path:
+        """The input as a local file."""
+        source = self.stores[0]
         path = source.local(row.key)
         if path is None:
             path = folder / Path(row.key).name
@@ -157,20 +194,32 @@ class Worker:
                 source.fetch(row.key, path)
             except FileNotFoundError as error:
                 raise InputError(f"{row.key}: is no longer there") from error
+        return path
+
+    def _in_scratch(self, row: Row, path: Path, folder: Path) -> Request:
+        """A request whose result is to be put elsewhere."""
+        into = str(folder / "out") + os.sep
+        return self._request(str(path), target=into, relative=Path(row.key).name, overwrite=True)
+
+    def _enlarge(self, row: Row, folder: Path, claims: Claims) -> tuple[Outcome, Entry | None]:
+        """The outcome and the result where it stands."""
+        path = self._fetched(row, folder)
         overwrite = self.batch.request.overwrite or row.replace
-        if target.local(row.key) is not None:
+        if self.stores[1].local(row.key) is not None:
             request = self._request(str(path), target=self.batch.target, relative=row.key)
             return self._in_place(row, request, claims, overwrite)
-        request = self._request(str(path), target=str(folder / "out") + os.sep, overwrite=True)
+        request = self._in_scratch(row, path, folder)
         if self.unrecorded and not overwrite:
             found = self._unrecorded(row, request)
             if found is not None:
                 return Outcome(input=row.key, status="done"), found
-        outcome = self._run(row, request, claims)
+        return self._published(row, self._run(row, request, claims))
+
+    def _published(self, row: Row, outcome: Outcome) -> tuple[Outcome, Entry | None]:
         if outcome.path is None:
             return outcome, None
-        key = str(Path(row.key).with_name(outcome.path.name).as_posix())
-        return outcome, target.publish(outcome.path, key)
+        key = Path(row.key).with_name(outcome.path.name).as_posix()
+        return outcome, self.stores[1].publish(outcome.path, key)
 
     def _in_place(
         self, row: Row, request: Request, claims: Claims, overwrite: bool
