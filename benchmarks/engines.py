@@ -26,8 +26,9 @@ def rate(source: Path, target: Path, engine: str, model: str) -> float:
     """Pictures a second."""
     times: list[float] = []
 
-    def report(_state: State) -> None:
-        times.append(time.perf_counter())
+    def report(state: State) -> None:
+        if state.line is not None:
+            times.append(time.perf_counter())
 
     batch = Batch(source=str(source), target=str(target), request=Request(source="-", model=model))
     run_batch(

@@ -205,6 +205,7 @@ def test_too_many_failures_end_it_and_what_is_done_stays(
     with pytest.raises(TooManyFailures, match="--max-errors 2"):
         run_batch(batch(target=target), max_errors=2)
     assert 3 <= len(manifest(target)) < 10
+    assert len(open_store(target).read("_fourfold/failed.jsonl").splitlines()) >= 3
 
 
 def test_what_is_stopped_goes_on(batch: Made, album: Album, target: str) -> None:

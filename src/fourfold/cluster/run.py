@@ -238,11 +238,15 @@ def run_batch(
     with closing(_Plan(batch, shard)) as plan:
         todo = plan.counts.todo
         state = State(todo=todo, kept=plan.counts.inputs - todo)
-        if todo:
-            plan.target.remove(SUCCESS)
-            state = _work(plan, workers, state, max_errors, report, Stop(stop))
-        elif report is not None:
+        if report is not None:
             report(state)
+        try:
+            if todo:
+                plan.target.remove(SUCCESS)
+                state = _work(plan, workers, state, max_errors, report, Stop(stop))
+        except TooManyFailures:
+            _finish(plan, shard)  # with the list of them
+            raise
         _finish(plan, shard)
     return state
 
@@ -276,7 +280,7 @@ def _work(
             if max_errors is not None and state.failed > max_errors:
                 raise TooManyFailures(
                     f"{plan.batch.source}: {state.failed} inputs have failed, more than --max-errors "
-                    f"{max_errors}; the last: {state.line.reason if state.line else ''}"
+                    f"{max_errors}; the list is {plan.batch.target.rstrip('/')}/{FAILED}"
                 )
     finally:
         try:
