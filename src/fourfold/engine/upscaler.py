@@ -222,6 +222,7 @@ class Upscaler:
         if self.network.blended:
             tile = max(tile, 4 * RAMP)  # a plan's tiles are at least half as large
         plan = plan_tiles(bottom, right, tile=tile, halo=halo, region=picture, step=step)
+        logger.debug("%dx%d: tiles of %d with halos of %d", width, height, tile, halo)
         return _Frame(framed, picture, tuple(plan))
 
     def _any_channels(self, lr: Image, kept: Box, real: Box) -> Image:
