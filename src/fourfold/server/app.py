@@ -50,7 +50,6 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # both would load scripts of another host
         redoc_url=None,
-        root_path=settings.path,
         responses=PROBLEM,
         middleware=[Middleware(_Log), Middleware(Guard, settings=settings)],
     )

@@ -52,7 +52,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        scope["root_path"] = self._settings.path  # a proxy may leave it in the path or strip it
+        path = scope["path"].removeprefix(self._settings.path) or "/"
         try:
             self._check_origin(headers)
             owner = self._owner(headers)
