@@ -52,8 +52,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        scope["root_path"] = self._settings.path  # a proxy may leave it in the path or strip it
-        path = scope["path"].removeprefix(self._settings.path) or "/"
+        root = self._settings.path
+        path = scope["path"].removeprefix(root) or "/"  # a proxy may strip it or leave it
+        scope["root_path"], scope["path"] = root, root + path
         try:
             self._check_origin(headers)
             owner = self._owner(headers)
