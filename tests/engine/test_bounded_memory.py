@@ -22,7 +22,7 @@ from tests.models import plain_network, tiny_model
 PEAK = """
 import resource, sys
 from fourfold.jobs.door import upscale_file
-upscale_file(sys.argv[1], sys.argv[2], model=sys.argv[3], max_memory=sys.argv[4], tile=512)
+upscale_file(sys.argv[1], sys.argv[2], model=sys.argv[3], max_memory=sys.argv[4], tile=512, overwrite=True)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

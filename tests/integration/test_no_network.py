@@ -166,7 +166,10 @@ def test_compiled_code_is_silent_too(
     trace = tmp_path / "trace"
     calls = "trace=connect,sendto,sendmsg,sendmmsg"
     line = ["strace", "-f", "-e", calls, "-o", str(trace), sys.executable]
-    if shutil.which("strace") is None or subprocess.run([*line, "-c", ""], check=False).returncode:
+    if (
+        shutil.which("strace") is None
+        or subprocess.run([*line, "-c", ""], check=False, timeout=60).returncode
+    ):
         pytest.skip("no strace that may watch a process here")
     line += ["-m", "fourfold", "upscale", str(picture), "--backend", backend]
     subprocess.run(line, env=watched, check=True, capture_output=True, timeout=120)

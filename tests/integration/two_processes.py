@@ -36,17 +36,18 @@ def main(photos: str, cache: str, out: str) -> None:
     accelerator = make_accelerator(config)
     objective = make_objective(config, accelerator)
     state = make_state(config, None, accelerator)
-    crops = open_crops(config, accelerator)
+    crops = open_crops(config, accelerator, progress=lambda _done, _all: None)
     batch = crops.batch(
         0, size=4, rank=accelerator.process_index, processes=accelerator.num_processes
     )
     # float64, so that what is compared is the sum over processes and not the order of additions
-    lr, hr = (_to_device(pixels, accelerator).double() for pixels in batch)
-    for network in (state.generator, state.discriminator, objective.content):
+    lr, hr = (_to_device(pixels, accelerator, channels_last=True).double() for pixels in batch)
+    contents = [term.loss for term in objective.terms if isinstance(term.loss, torch.nn.Module)]
+    for network in (state.generator, state.discriminator, *contents):
         network.double().eval()  # BatchNorm frozen
     sr = state.generator(lr)
     real, fake = state.discriminator(hr), state.discriminator(sr)
-    total = generator_losses(sr, hr, fake, objective).total
+    total = generator_losses(sr, {"hr": hr}, fake, objective).total
     for network, loss in (
         (state.generator, total),
         (state.discriminator, discriminator_loss(real, fake)),

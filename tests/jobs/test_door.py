@@ -13,7 +13,8 @@ import pyvips
 
 import fourfold
 from fourfold import Request, Upscaler, open_upscaler, plan, run, upscale_bytes, upscale_file
-from fourfold.errors import InputError, UsageError
+from fourfold.errors import InputError, OutputError, UsageError
+from fourfold.jobs.claims import Claims
 from fourfold.jobs.door import plan_all
 from fourfold.jobs.stages import Cancelled
 from fourfold.weights.format import save_model
@@ -202,3 +203,22 @@ def test_a_film_through_the_door(tmp_path: Path) -> None:
 def test_public_names_load_on_first_use() -> None:
     for name in fourfold.__all__:
         assert getattr(fourfold, name) is not None
+
+
+def test_calls_that_share_claims_and_a_turn(tmp_path: Path) -> None:
+    """Two inputs of one result are told apart, and one network runs at a time."""
+    for name in ("a.png", "a.tif"):
+        image(noise(1)).write_to_file(str(tmp_path / name))
+    claims, turn = Claims(), threading.Lock()
+    held: list[bool] = []
+    for name in ("a.png", "a.tif"):
+        request = Request(source=tmp_path / name, target=str(tmp_path / "out") + "/", ext="png")
+        with_both = {"upscaler": Nearest(), "claims": claims, "turn": turn}
+        if name == "a.png":
+            run(request, progress=lambda _: held.append(turn.locked()), **with_both)
+            continue
+        with pytest.raises(OutputError, match=r"a\.png"):
+            run(request, **with_both)
+    assert held
+    assert all(held)
+    assert not turn.locked()

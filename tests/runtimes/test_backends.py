@@ -82,3 +82,14 @@ def test_auto_explains_itself() -> None:
     assert choice.precision in choice.why
     with pytest.raises(UsageError, match="--backend: want auto, openvino"):
         choose(backend="vulkan")
+
+
+def test_threads_are_limited() -> None:
+    from fourfold.runtimes import openvino
+
+    before = openvino._core().get_property("CPU", "INFERENCE_NUM_THREADS")
+    try:
+        openvino.limit_threads(1)
+        assert openvino._core().get_property("CPU", "INFERENCE_NUM_THREADS") == 1
+    finally:
+        openvino._core().set_property("CPU", {"INFERENCE_NUM_THREADS": before})

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from fourfold.cli.lines import json_line, one_line
+from fourfold.cli.many import is_for_many, terminable, upscale_many
 from fourfold.cli.verbose import VERBOSE
 from fourfold.cli.watch import Watch, clock
 from fourfold.errors import UsageError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _SIZE, _QUALITY, _FILMS, _MACHINE = "Size and format", "Quality", "Films", "Machine"
+_MANY = "Many machines"
 """Groups of options in `--help`; what has none is for every day."""
 
 
@@ -31,6 +32,7 @@ fourfold upscale photo.jpg                  photo_x4.jpg beside it
 fourfold upscale album -r -o large --fit 4k a folder, as large as fits 4K
 fourfold upscale clip.mp4 --fit 1080p       a film, with its sound
 fourfold upscale - < a.png > b.png          from and to other programs
+fourfold upscale s3://a/in -r -o s3://a/out a bucket; --shard or --engine ray for many machines
 """
 
 
@@ -161,58 +163,108 @@ def upscale(
         "--dry-run",
         help="Say what would be written and how long it takes.",
     ),
+    engine: str = typer.Option(
+        "local", metavar="E", help="local, or ray: workers of a cluster.", rich_help_panel=_MANY
+    ),
+    address: str | None = typer.Option(
+        None,
+        metavar="A",
+        help="Of a Ray cluster: auto or ray://HOST:PORT; else one of this machine, for this run.",
+        rich_help_panel=_MANY,
+    ),
+    workers: str | None = typer.Option(
+        None, metavar="MIN:MAX", help="How many of them.", rich_help_panel=_MANY
+    ),
+    shard: str | None = typer.Option(
+        None,
+        metavar="I/N",
+        help="Do share I of N: independent processes divide a folder.",
+        rich_help_panel=_MANY,
+    ),
+    retries: int = typer.Option(
+        2,
+        min=0,
+        metavar="N",
+        help="Further tries where storage fails or a worker dies.",
+        rich_help_panel=_MANY,
+    ),
+    max_errors: int | None = typer.Option(
+        None,
+        min=0,
+        metavar="N",
+        help="End when more inputs have failed.",
+        rich_help_panel=_MANY,
+    ),
     verbose: bool = VERBOSE,
 ) -> int:
     """Make pictures and films larger; existing results are skipped, so the same command continues."""
     from fourfold.jobs.inputs import find_requests
 
-    names = [*(inputs or []), *also]
+    names = _names([*(inputs or []), *also])
     out = _standard_output(names, out)
-    if not names:
-        raise UsageError("upscale: want at least one INPUT, got none")
-    if not all(names):
-        raise UsageError("upscale: want the name of an INPUT, got an empty one")
-    requests, left_out = find_requests(
-        names,
-        out,
-        recursive=recursive,
-        model=model,
-        scale=scale,
-        fit=fit,
-        texture=texture,
-        tta=tta,
-        consistency=consistency,
-        backend=backend,
-        device=device,
-        precision=precision,
-        tile=tile,
-        max_memory=max_memory,
-        max_pixels=max_pixels,
-        ext=ext,
-        quality=quality,
-        suffix=suffix,
-        overwrite=overwrite,
-        codec=codec,
-        crf=crf,
-        preset=preset,
-        start=start,
-        end=end,
-        frames=frames,
-        preview=preview,
-    )
+    options: dict[str, Any] = {
+        "model": model,
+        "scale": scale,
+        "fit": fit,
+        "texture": texture,
+        "tta": tta,
+        "consistency": consistency,
+        "backend": backend,
+        "device": device,
+        "precision": precision,
+        "tile": tile,
+        "max_memory": max_memory,
+        "max_pixels": max_pixels,
+        "ext": ext,
+        "quality": quality,
+        "suffix": suffix,
+        "overwrite": overwrite,
+        "codec": codec,
+        "crf": crf,
+        "preset": preset,
+        "start": start,
+        "end": end,
+        "frames": frames,
+        "preview": preview,
+    }
+    if is_for_many(names, out, engine=engine, shard=shard, of_ray=address or workers):
+        from fourfold.cluster.run import Workers
+
+        return upscale_many(
+            names,
+            out,
+            options,
+            workers=Workers.parse(engine, address, workers),
+            shard=shard,
+            recursive=recursive,
+            retries=retries,
+            max_errors=max_errors,
+            dry_run=dry_run,
+            as_json=as_json,
+        )
+    requests, left_out = find_requests(names, out, recursive=recursive, **options)
     if out == "-" and as_json:
         raise UsageError("-o -: want no --json")
     if not requests:
         rest = f" but {len(left_out)} results of earlier runs; name those to take them"
         none = f"{' '.join(names)}: no picture or film{rest if left_out else ''}"
         print(one_line(f"fourfold: note: {none}"), file=sys.stderr)
-    with _terminable():
+    with terminable():
         if dry_run:
             failures = _plan_all(requests, as_json=as_json)
         else:
             failures = _run_all(requests, as_json=as_json, quiet=out == "-")
     _list_failures(failures, total=len(requests))
     return 1 if failures else 0
+
+
+def _names(names: list[str]) -> list[str]:
+    """The names, if they are."""
+    if not names:
+        raise UsageError("upscale: want at least one INPUT, got none")
+    if not all(names):
+        raise UsageError("upscale: want the name of an INPUT, got an empty one")
+    return names
 
 
 def _standard_output(names: list[str], out: str | None) -> str | None:
@@ -268,20 +320,6 @@ def _planned(plan: Plan) -> str:
         f"{clock(plan.seconds)} at {plan.megapixels_per_second:.1f} MP/s"
         + (f"  ({plan.exists})" if plan.exists else "")
     )
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the work as Ctrl-C does, with nothing left behind."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:

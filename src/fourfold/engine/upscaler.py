@@ -228,6 +228,7 @@ class Upscaler:
             bottom, right = (ceil(side / step) * step for side in (bottom, right))
         planned = plan_tiles(bottom, right, tile=tile, halo=halo, region=picture, step=step)
         plan = [(kept, window.common(framed)) for kept, window in planned]
+        logger.debug("%dx%d: tiles of %d with halos of %d", width, height, tile, halo)
         return _Frame(framed, picture, tuple(plan))
 
     def _any_channels(self, lr: Image, kept: Box, real: Box) -> Image:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -46,6 +47,8 @@ def run(
     progress: Report | None = None,
     stop: threading.Event | None = None,
     upscaler: Upscaler | None = None,
+    claims: Claims | None = None,
+    turn: AbstractContextManager[object] | None = None,
 ) -> Outcome:
     """Enlarge one picture or film.
 
@@ -56,15 +59,19 @@ def run(
             on from their last finished segment when they are run again.
         upscaler: one to share between threads and calls, from `open_upscaler`, or any other for a
             request that sets none of its options.
+        claims: shared by calls whose inputs must not have one result.
+        turn: held while the network runs, so that of several threads one runs it and the others
+            read and write meanwhile.
 
     A result of the same settings that exists is kept: the outcome is then `skipped`. Raises
     `InputError` or `OutputError` naming the file, `UsageError` for what cannot be done as asked.
     """
     started = time.perf_counter()
     try:
-        job = prepare_job(request, Engines(upscaler).of(request), Claims(), stop)
+        job = prepare_job(request, Engines(upscaler).of(request), claims or Claims(), stop)
         try:
-            job.enlarge(progress, stop)
+            with turn or nullcontext():
+                job.enlarge(progress, stop)
             outcome = job.finish(stop)
         finally:
             job.close()
@@ -73,7 +80,7 @@ def run(
     except InterruptedError as error:
         raise Cancelled(f"{request.name}: stopped before its end") from error
     except OSError as error:
-        raise OutputError(_reason(request.name, error)) from error
+        raise OutputError(reason_of(request.name, error)) from error
     return replace(outcome, seconds=time.perf_counter() - started)
 
 
@@ -253,10 +260,11 @@ def _kept(request: Request, kept: Finished) -> Outcome:
 
 def _failed(name: str, error: Exception) -> Outcome:
     """An outcome for any error: one bad picture must not end a night's work."""
-    return Outcome(input=name, status="failed", reason=_reason(name, error))
+    return Outcome(input=name, status="failed", reason=reason_of(name, error))
 
 
-def _reason(name: str, error: Exception) -> str:
+def reason_of(name: str, error: Exception) -> str:
+    """What is said of an input that failed with any error: one line that names it."""
     if isinstance(error, FourfoldError):
         reason = str(error)
     elif isinstance(error, MemoryError):
@@ -272,4 +280,4 @@ def _reason(name: str, error: Exception) -> str:
     return reason if shown(name) in reason else f"{shown(name)}: {reason}"
 
 
-__all__ = ["Job", "prepare_job", "run", "run_all"]
+__all__ = ["Job", "prepare_job", "reason_of", "run", "run_all"]

@@ -36,6 +36,12 @@ def cpu_precisions() -> tuple[str, ...]:
     return tuple(ours for theirs, ours in names.items() if theirs in found)
 
 
+def limit_threads(count: int) -> None:
+    """Let networks compiled from now on in this process use `count` threads."""
+    if runtime_module("openvino") is not None:
+        _core().set_property("CPU", {"INFERENCE_NUM_THREADS": count})
+
+
 def cpu_name() -> str:
     """What the CPU calls itself."""
     return str(_core().get_property("CPU", "FULL_DEVICE_NAME"))

@@ -1,0 +1,1 @@
+"""Folders of any size, wherever they are, enlarged by many workers."""
