@@ -24,6 +24,10 @@ BLEND_HALO: Final = 64
 """Context of tiles that are blended because no exact halo can be had: what lies beyond changed x4plus
 by 0.3 of 255 (RMS), and neighbours fade into each other."""
 
+ATTENTION_GRID: Final = 32
+"""Blended tiles begin at multiples of this, so that windows of attention (8, 16 or 32 pixels) cut a tile
+as they cut the whole picture."""
+
 _WORTH_PARTS: Final = 2
 """How much memory running in parts must save: crossing through NumPy costs time."""
 

@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, lcm
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from fourfold.engine.blend import RAMP, blend
 from fourfold.engine.memory import parse_memory, parse_tile, plan_tile
-from fourfold.engine.network import Network, load_network
+from fourfold.engine.network import ATTENTION_GRID, Network, load_network
 from fourfold.engine.tiles import Box, plan_tiles
 from fourfold.errors import BackendError, BackendOutOfMemory
 from fourfold.imaging.alpha import FILL_HALO, extend_colour, keep_plateaus
@@ -224,7 +224,10 @@ class Upscaler:
             tile = plan_tile(self.network, framed, picture, halo=halo, budget=self.max_memory)
         if self.network.blended:
             tile = max(tile, 4 * RAMP)  # a plan's tiles are at least half as large
-        plan = plan_tiles(bottom, right, tile=tile, halo=halo, region=picture, step=step)
+            step = lcm(step, ATTENTION_GRID)
+            bottom, right = (ceil(side / step) * step for side in (bottom, right))
+        planned = plan_tiles(bottom, right, tile=tile, halo=halo, region=picture, step=step)
+        plan = [(kept, window.common(framed)) for kept, window in planned]
         logger.debug("%dx%d: tiles of %d with halos of %d", width, height, tile, halo)
         return _Frame(framed, picture, tuple(plan))
 
