@@ -62,7 +62,14 @@ app.command()(doctor.doctor)
 
 def main() -> NoReturn:
     """Entry point: 0 all done, 1 some inputs failed, 2 bad usage, 130 interrupted."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == _INTERRUPTED:
+        # A tile may still be computed by native threads, which abort the process where the
+        # interpreter takes their runtime down; what the command wrote is closed or removed by now.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
