@@ -41,6 +41,7 @@ $(VENV)/core.stamp: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	$(PIP) install -q -c constraints.txt --no-deps spandrel  # it wants a torchvision that tests stand in for
 	touch $@ $(VENV)/core.stamp
 
 clean:

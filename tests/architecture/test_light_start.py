@@ -15,7 +15,7 @@ CODES = {
     "help": "from fourfold.cli.main import run\nassert run(['--help']) == 0",
     "every help": (
         "from fourfold.cli.main import run\n"
-        "for name in ('upscale', 'train', 'data', 'evaluate', 'models', 'bench', 'doctor'):\n"
+        "for name in ('upscale', 'train', 'data', 'evaluate', 'models', 'serve', 'bench', 'doctor'):\n"
         "    assert run([name, '--help']) == 0"
     ),
     "doctor": "from fourfold.cli.main import run\nassert run(['doctor']) == 0",

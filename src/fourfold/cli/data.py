@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -24,6 +23,7 @@ def prepare(
     mirror: str = typer.Option("", "--mirror", help="Folder URL to fetch the archives from."),
 ) -> None:
     """Download, check and unpack a data set; the same command goes on where it stopped."""
+    from fourfold.cli.bars import Bars
     from fourfold.datasets import div2k
 
     if dataset.lower() != "div2k":
@@ -34,7 +34,7 @@ def prepare(
     wanted = div2k.archives(track=track, scale=scale, home=home)
     size = sum(archive.download.size or 0 for archive in wanted)
     typer.echo(f"{len(wanted)} archives, {size / 1e9:.1f} GB, to {folder}")
-    with _Bars() as bars:
+    with Bars() as bars:
         div2k.prepare(folder, wanted, keep_archives=keep_archives, progress=bars.show)
     count = div2k.verify(folder, track=track, scale=scale)
     typer.echo(f"{folder}: {count} pairs, all of the right size")
@@ -59,39 +59,3 @@ def check(
         for problem in problems:
             typer.echo(problem, err=True)
         raise DataError(f"{folder}: {len(problems)} of {len(sources)} pictures cannot be used")
-
-
-class _Bars:
-    """One progress bar per archive, on a terminal only."""
-
-    def __enter__(self) -> _Bars:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        console = Console(stderr=True)
-        self._progress: Any = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, Any] = {}
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, name: str, done: int, total: int | None) -> None:
-        """Move the bar of archive `name`."""
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total)
-        self._progress.update(self._tasks[name], completed=done, total=total)

@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 import typer
 
 from fourfold._version import __version__
-from fourfold.cli import bench, data, distill, doctor, evaluate, models, train, upscale
+from fourfold.cli import bench, data, distill, doctor, evaluate, models, serve, train, upscale
 from fourfold.cli.argv import expand_several_values
 from fourfold.cli.verbose import VERBOSE
 from fourfold.errors import FourfoldError
@@ -55,6 +55,7 @@ app.command()(distill.distill)
 app.command()(evaluate.evaluate)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
+app.command(help=serve.HELP)(serve.serve)
 app.command()(bench.bench)
 app.command()(doctor.doctor)
 

@@ -1,46 +1,92 @@
-"""`fourfold models`: list, show, import, export, blend."""
+"""`fourfold models`: list, show, import, export, blend; `search` and `get` stand in catalogue.py."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from fourfold.cli import catalogue
 from fourfold.cli.lines import one_line
 from fourfold.errors import UsageError
 
-app = typer.Typer(help="List, show, import, export and blend models.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show, search, get, import, export and blend models.", no_args_is_help=True
+)
+app.command()(catalogue.search)
+app.command()(catalogue.get)
 
 _Out = typer.Option(..., "-o", "--output", help="File to write.")
 
 
 @app.command("list")
 def list_models() -> None:
-    """The bundled models, one a line."""
+    """The bundled models and those that `get` brought, one a line."""
+    from fourfold.weights.getting import brought, facts_of
     from fourfold.weights.zoo import BUNDLED, DEFAULT_MODEL, get_model
 
     for name in BUNDLED:
         model = get_model(name)
         mark = " (default)" if name == DEFAULT_MODEL else ""
         print(f"{name:12}  x{model.scale}  {model.architecture}  {model.license}{mark}")
+    for name, path in brought().items():
+        facts = facts_of(path)
+        known = (
+            f"x{facts.get('scale')}",
+            str(facts.get("architecture")),
+            str(facts.get("license")),
+        )
+        print("  ".join((f"{name:12}", *map(one_line, known if facts else (str(path),)))))
 
 
 @app.command()
 def show(
-    model: str = typer.Argument(..., help="Bundled name, .safetensors file or training run."),
+    model: str = typer.Argument(..., help="A name, a model file or a training run."),
     as_json: bool = typer.Option(False, "--json", help="The same as one JSON object."),
 ) -> None:
     """Architecture, size, cost, licence, source and training of a model."""
-    from dataclasses import asdict
+    from fourfold.runtimes.converted import is_foreign
+    from fourfold.weights.zoo import resolve_model_path
 
+    path = resolve_model_path(model)
+    facts = _foreign_facts(path) if is_foreign(path) else _own_facts(model)
+    if as_json:
+        print(json.dumps(facts))
+        return
+    _print_facts(facts)
+
+
+def _foreign_facts(path: Path) -> dict[str, Any]:
+    """What the weights of another project say, and the catalogue of the model they are."""
+    from fourfold.runtimes.converted import open_foreign
+    from fourfold.weights.getting import facts_of
+
+    found, told = open_foreign(path), facts_of(path)
+    traits = found.whole.traits
+    return {
+        "name": path.stem,
+        **found.facts,
+        "sizes": asdict(traits.sizes),
+        "halo": "none is exact: tiles are blended" if traits.radius is None else traits.radius,
+        "flops_per_output_pixel": round(traits.flops_per_pixel / traits.scale**2),
+        "runs by": f"torch ({found.why_torch})" if found.why_torch else "the file converted once",
+        "license": told.get("license") or "unknown",
+        "author": ", ".join(told.get("author", ())),
+        "sha256": found.sha256,
+        "training": {},
+    }
+
+
+def _own_facts(model: str) -> dict[str, Any]:
     from fourfold.weights.zoo import get_model
 
     loaded = get_model(model)
     flops = loaded.graph.flops(loaded.tensors)
-    facts = {
+    return {
         "name": loaded.name,
         "architecture": loaded.architecture,
         "scale": loaded.scale,
@@ -54,10 +100,6 @@ def show(
         "training": dict(loaded.training),
         "sha256": loaded.sha256,
     }
-    if as_json:
-        print(json.dumps(facts))
-        return
-    _print_facts(facts)
 
 
 def _print_facts(facts: Mapping[str, Any]) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import UsageError
+from fourfold.errors import ModelError, UsageError
+from fourfold.runtimes.converted import is_foreign, open_foreign
 from fourfold.runtimes.onnx_file import read_onnx
 from fourfold.runtimes.program import Program, graph_program
 from fourfold.weights.format import Model, blend_models, load_model
 from fourfold.weights.graph import Graph, Tensors
+from fourfold.weights.importing import import_basicsr
 from fourfold.weights.usage import USUAL, Usage
 from fourfold.weights.zoo import BUNDLED, TEXTURE_ENDS, get_model, resolve_model_path
 
@@ -40,6 +42,8 @@ class Network:
     parts: tuple[Program, ...]
     usage: Usage = USUAL
     """How its file says it is meant to be used."""
+    note: str | None = None
+    """What there is to say about how it runs here."""
 
     @property
     def scale(self) -> int:
@@ -72,21 +76,17 @@ class Network:
         return max(self.whole.traits.radius or 0, sum(radii), 2 if self.channels == 1 else 0)
 
 
-def load_network(model: str | Path | Model | Network, *, texture: float | None = None) -> Network:
+def load_network(
+    model: str | Path | Model | Network, *, texture: float | None = None, torch: bool = False
+) -> Network:
     """Resolve what users call a model. `texture` blends the two bundled networks.
+
+    With `torch` other projects' torch networks run as they are; else they are converted once.
 
     Raises `ModelNotFound`, `ModelError`, or `UsageError` for a texture with another model.
     """
     if texture is not None:
-        if not isinstance(model, str) or model not in BUNDLED:
-            raise UsageError(
-                f"--texture blends {TEXTURE_ENDS[0]} and {TEXTURE_ENDS[1]}; leave -n away, or make "
-                "a file with `fourfold models blend`"
-            )
-        if not isinstance(texture, (int, float)):
-            raise UsageError(f"--texture: want a number from 0 to 1, got {texture!r}")
-        faithful, detailed = (get_model(name) for name in TEXTURE_ENDS)
-        return network_of(blend_models(faithful, detailed, texture=texture))
+        return _blend(model, texture)
     if isinstance(model, Network):
         return model
     if not isinstance(model, (str, Path, Model)):
@@ -102,7 +102,44 @@ def load_network(model: str | Path | Model | Network, *, texture: float | None =
 
         graph = read_ncnn(path)
         return network_of_graph(graph.graph, graph.tensors, name=path.stem, sha256=graph.sha256)
+    if path.suffix.lower() in (".pt", ".ckpt"):
+        raise ModelError(
+            f"{path}: want .pth or .safetensors with weights alone; {path.suffix} may hold a program, "
+            "which is not run"
+        )
+    if is_foreign(path):
+        return _foreign(path, torch=torch)
     return network_of(load_model(path))
+
+
+def _blend(model: object, texture: float) -> Network:
+    if not isinstance(model, str) or model not in BUNDLED:
+        raise UsageError(
+            f"--texture blends {TEXTURE_ENDS[0]} and {TEXTURE_ENDS[1]}; leave -n away, or make "
+            "a file with `fourfold models blend`"
+        )
+    if not isinstance(texture, (int, float)):
+        raise UsageError(f"--texture: want a number from 0 to 1, got {texture!r}")
+    faithful, detailed = (get_model(name) for name in TEXTURE_ENDS)
+    return network_of(blend_models(faithful, detailed, texture=texture))
+
+
+_AS_TRAINED: Final = Usage(purpose="photo", consistency=False, shave=0)
+"""Many of other people's networks remove what the consistency step would put back."""
+
+
+def _foreign(path: Path, *, torch: bool) -> Network:
+    try:
+        found = open_foreign(path, torch=torch)
+    except ModelError:
+        try:  # the one network of BasicSR that spandrel does not know
+            return network_of(import_basicsr(path))
+        except ModelError:
+            pass
+        raise
+    network = make_network(found.whole, found.parts, name=path.stem, sha256=found.sha256)
+    note = f"{path.stem} runs by torch: {found.why_torch}" if found.why_torch else None
+    return replace(network, usage=_AS_TRAINED, note=note)
 
 
 def network_of(model: Model) -> Network:

@@ -30,7 +30,7 @@ from fourfold.imaging.resize import imresize
 from fourfold.imaging.turns import TURNS
 from fourfold.runtimes.backend import Backend, Tensor4
 from fourfold.runtimes.program import Program
-from fourfold.runtimes.select import Choice, choose, open_backend
+from fourfold.runtimes.select import Choice, choose, open_backend, prefers_torch
 from fourfold.weights.format import Model
 from fourfold.weights.usage import BORDER
 from fourfold.weights.zoo import DEFAULT_MODEL
@@ -56,9 +56,9 @@ class Upscaler:
     """Enlarges pictures with one network on one device. Thread-safe and reusable.
 
     Args:
-        model: a bundled name (`srgan-x4`, `srresnet-x4`), a `.safetensors`, `.onnx` or ncnn
-            `.param` file, a training run folder, a loaded `Model`, or a `Network` (other people's
-            torch modules).
+        model: a bundled name (`srgan-x4`, `srresnet-x4`), one that `models get` brought, a
+            `.safetensors`, `.pth`, `.onnx` or ncnn `.param` file, a training run folder, a loaded
+            `Model`, or a `Network` (other people's torch modules).
         backend: `auto`, `openvino`, `onnxruntime` or `torch`.
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
@@ -87,7 +87,8 @@ class Upscaler:
         consistency: bool | None = None,
         max_memory: str | int = "1GB",
     ) -> None:
-        self.network: Network = load_network(model, texture=texture)
+        as_torch = prefers_torch(backend=backend, device=device)
+        self.network: Network = load_network(model, texture=texture, torch=as_torch)
         self.choice: Choice = choose(
             backend=backend,
             device=device,
@@ -141,9 +142,11 @@ class Upscaler:
 
     def notes(self, height: int, width: int) -> tuple[str, ...]:
         """What there is to say about the result of a picture of this size."""
+        told = () if self.network.note is None else (self.network.note,)
         if not self.network.blended or len(self._frame(height, width, transparent=False).plan) < 2:
-            return ()
+            return told
         return (
+            *told,
             f"{self.network.name} looks further than a tile: overlapping tiles are blended, which is "
             "not quite the result without tiles (a larger --tile and --max-memory come closer)",
         )

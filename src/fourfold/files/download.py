@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import logging
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int | None], None]
 
 _CHUNK: Final = 1 << 20
+_FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _TIMEOUT: Final = 60.0
 _BROKEN: Final = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
@@ -34,6 +36,8 @@ class Download:
     size: int | None = None
     sha256: str | None = None
     md5: str | None = None
+    largest: int | None = None
+    """Bytes at which it is given up; those of `size` where that is known."""
 
 
 def fetch(
@@ -60,6 +64,8 @@ def fetch(
         _verify(download, part)
         os.replace(part, target)
     except OSError as error:
+        if error.errno in _FULL:  # going on later is worth less than a disk with room
+            part.unlink(missing_ok=True)
         raise DownloadError(f"{target}: cannot write ({error.strerror or error})") from error
     return target
 
@@ -109,11 +115,19 @@ def _receive(download: Download, part: Path, start: int, progress: Progress | No
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
         resumed = response.status == 206
         expected = _announced(response, start if resumed else 0) or download.size
+        largest = download.size if download.size is not None else download.largest
         with part.open("ab" if resumed else "wb") as file:
             while chunk := response.read(_CHUNK):
+                if largest is not None and file.tell() + len(chunk) > largest:
+                    break
                 file.write(chunk)
                 if progress is not None:
                     progress(file.tell(), expected)
+    if chunk:
+        part.unlink()
+        raise DownloadError(
+            f"{download.url}: want at most {largest} bytes, got more; the download was thrown away"
+        )
     return expected is None or part.stat().st_size >= expected
 
 

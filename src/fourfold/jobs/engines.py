@@ -44,10 +44,13 @@ def open_upscaler(request: Request) -> Upscaler:
 
 
 class Engines:
-    """One `Upscaler` for all requests that ask for the same, or the one that is given."""
+    """One `Upscaler` for all requests that ask for the same, or the one that is given.
 
-    def __init__(self, given: Upscaler | None = None) -> None:
-        self._given = given
+    With `most`, only so many are kept open: those asked for last.
+    """
+
+    def __init__(self, given: Upscaler | None = None, *, most: int | None = None) -> None:
+        self._given, self._most = given, most
         self._open: dict[str, Upscaler] = {}
         self._lock = threading.Lock()
 
@@ -56,9 +59,11 @@ class Engines:
         if self._given is None:
             key = repr(sorted(engine_options(request).items()))
             with self._lock:
-                if key not in self._open:
-                    self._open[key] = open_upscaler(request)
-                return self._open[key]
+                engine = self._open.pop(key, None) or open_upscaler(request)
+                self._open[key] = engine
+                if self._most is not None and len(self._open) > self._most:
+                    del self._open[next(iter(self._open))]
+                return engine
         asked = sorted(request.model_fields_set & EngineOptions.__annotations__.keys())
         opened = _OPENED.get(self._given)
         if opened is not None:

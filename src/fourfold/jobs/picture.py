@@ -74,8 +74,12 @@ class Picture:
             pages=sum(sheet.source.pages for sheet in self.sheets),
             model=self.upscaler.network.name,
             why=choose_model(self.request)[1],
-            notes=(*target.notes, *notes),
+            notes=(*target.notes, *self._network_notes(), *notes),
         )
+
+    def _network_notes(self) -> tuple[str, ...]:
+        sizes = {(sheet.source.height, sheet.source.width): None for sheet in self.sheets}
+        return tuple(dict.fromkeys(note for size in sizes for note in self.upscaler.notes(*size)))
 
     def close(self) -> None:
         """Free pixels, scratch files and the claim."""

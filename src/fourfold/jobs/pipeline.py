@@ -80,7 +80,7 @@ def run(
     except InterruptedError as error:
         raise Cancelled(f"{request.name}: stopped before its end") from error
     except OSError as error:
-        raise OutputError(_reason(request.name, error)) from error
+        raise OutputError(reason_of(request.name, error)) from error
     return replace(outcome, seconds=time.perf_counter() - started)
 
 
@@ -260,10 +260,11 @@ def _kept(request: Request, kept: Finished) -> Outcome:
 
 def _failed(name: str, error: Exception) -> Outcome:
     """An outcome for any error: one bad picture must not end a night's work."""
-    return Outcome(input=name, status="failed", reason=_reason(name, error))
+    return Outcome(input=name, status="failed", reason=reason_of(name, error))
 
 
-def _reason(name: str, error: Exception) -> str:
+def reason_of(name: str, error: Exception) -> str:
+    """What is said of an input that failed with any error: one line that names it."""
     if isinstance(error, FourfoldError):
         reason = str(error)
     elif isinstance(error, MemoryError):
@@ -279,4 +280,4 @@ def _reason(name: str, error: Exception) -> str:
     return reason if shown(name) in reason else f"{shown(name)}: {reason}"
 
 
-__all__ = ["Job", "prepare_job", "run", "run_all"]
+__all__ = ["Job", "prepare_job", "reason_of", "run", "run_all"]

@@ -44,8 +44,10 @@ class OnnxFile:
     sha256: str
 
 
-def read_onnx(path: Path) -> OnnxFile:
+def read_onnx(path: Path, *, content: bytes | None = None) -> OnnxFile:
     """Read an ONNX upscaler: float NCHW, 3 channels or 1, height and width free.
+
+    With `content` nothing is read and `path` is what errors name.
 
     `ModelError` says what does not fit. An operation of unbounded reach (attention, global
     pooling) leaves the radius unknown.
@@ -53,11 +55,12 @@ def read_onnx(path: Path) -> OnnxFile:
     import onnx
 
     try:
-        model = onnx.load(str(path), load_external_data=False)
+        content = path.read_bytes() if content is None else content
+        model = onnx.load_from_string(content)
         apart = any(map(onnx.external_data_helper.uses_external_data, model.graph.initializer))
         onnx.load_external_data_for_model(model, str(path.parent))
         onnx.checker.check_model(model)
-        content = model.SerializeToString() if apart else path.read_bytes()
+        content = model.SerializeToString() if apart else content
     except Exception as error:  # protobuf and onnx raise several unrelated types
         raise ModelError(
             f"{path}: want an ONNX model, got an unreadable file ({_first_line(error)})"
@@ -154,6 +157,9 @@ class _Walk:
             return self._kernel_reach(node) / scale
         if kind == "DepthToSpace":
             return Fraction(0)
+        if kind in ("ReduceMean", "ReduceSum", "ReduceMax"):  # over channels, as layer norms do
+            axes = next((list(a.ints) for a in node.attribute if a.name == "axes"), [])
+            return Fraction(0) if axes == [1] else None
         if kind == "SpaceToDepth":
             return Fraction(next(a.i for a in node.attribute if a.name == "blocksize")) / scale
         if kind in ("Resize", "Upsample"):

@@ -77,6 +77,15 @@ def choose(
     return choice
 
 
+def prefers_torch(*, backend: str = "auto", device: str = "auto") -> bool:
+    """Whether a torch module should run as it is: torch is asked for, or has a GPU to run it on."""
+    if backend != "auto":
+        return backend == "torch"
+    if device == "auto":
+        return _gpu_for_torch() is not None
+    return device in DEVICES and device != "cpu"
+
+
 def open_backend(program: Program, choice: Choice) -> Backend:
     """Open `program` as chosen."""
     return BACKENDS[choice.backend](program, device=choice.device, precision=choice.precision)

@@ -136,6 +136,18 @@ def _serialize(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, s
     return struct.pack("<Q", len(text)) + text + b"".join(blobs)
 
 
+def is_other(path: Path) -> bool:
+    """Whether a `.safetensors` file is whole and of another project; False where `load_model` knows more."""
+    from safetensors import SafetensorError, safe_open
+
+    refuse_absurd(path)
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return "fourfold" not in (file.metadata() or {})
+    except (SafetensorError, OSError, TypeError):
+        return False
+
+
 def load_model(path: Path) -> Model:
     """Read a model file; `ModelError` for anything damaged, incomplete or of another kind."""
     from safetensors import SafetensorError, safe_open
@@ -151,8 +163,8 @@ def load_model(path: Path) -> Model:
         ) from error
     if "fourfold" not in metadata:
         raise ModelError(
-            f"{path}: a .safetensors file, but not a fourfold model (no 'fourfold' metadata); "
-            "convert it with `fourfold models import`"
+            f"{path}: a .safetensors file, but not a fourfold model (no 'fourfold' metadata); other "
+            "projects' networks run in `upscale` and `evaluate` only"
         )
     if metadata["fourfold"] != FORMAT_VERSION:
         raise ModelError(

@@ -8,6 +8,7 @@ from typing import Final
 
 from fourfold.errors import ModelNotFound, UsageError
 from fourfold.weights.format import Model, load_model
+from fourfold.weights.getting import brought
 
 logger = logging.getLogger(__name__)
 
@@ -15,7 +16,7 @@ BUNDLED_DIR: Final = Path(__file__).parent.parent / "bundled"
 DEFAULT_MODEL: Final = "srgan-x4"
 BUNDLED: Final = ("srgan-x4", "srresnet-x4")
 
-RUN_ONLY: Final = (".onnx", ".param")
+RUN_ONLY: Final = (".onnx", ".param", ".pth")
 """Suffixes of other programs' networks: run as they are, not blended, shown or exported."""
 
 TEXTURE_ENDS: Final = ("srresnet-x4", "srgan-x4")
@@ -23,7 +24,7 @@ TEXTURE_ENDS: Final = ("srresnet-x4", "srgan-x4")
 
 
 def resolve_model_path(name: str | Path) -> Path:
-    """The file behind a bundled name, a model file or a training run folder.
+    """The file behind a bundled name, one that was brought, a model file or a training run folder.
 
     Raises `ModelNotFound` naming what exists.
     """
@@ -49,16 +50,19 @@ def _model_path(name: str | Path) -> Path:
         path = path.with_suffix(".param")  # ncnn's pair goes by the name of its text
     if path.is_file():
         return path
+    here = brought()
+    if text in here:
+        return here[text]
     raise ModelNotFound(
-        f"{text}: no such model; want {', '.join(BUNDLED)}, a .safetensors, .onnx or ncnn "
-        ".param file, or a training run folder"
+        f"{text}: no such model; want {', '.join((*BUNDLED, *here))}, a .safetensors, .pth, .onnx or "
+        "ncnn .param file, a training run folder, or what `fourfold models get` brings"
     )
 
 
 def get_model(name: str | Path = DEFAULT_MODEL) -> Model:
     """Load a model by bundled name, file or run folder.
 
-    Raises `UsageError` for `.onnx` and `.param` files: they can be run, but hold no weights of a
+    Raises `UsageError` for `.onnx`, `.param` and `.pth` files: they can be run, but hold no weights of a
     network that is known here.
     """
     path = resolve_model_path(name)

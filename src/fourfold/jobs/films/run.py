@@ -144,7 +144,13 @@ def run_video(
         resumed=resumed,
         repeated=rendered.repeated,
         seconds=time.perf_counter() - started,
-        notes=(*_notes(plan), *discarded, *_unusual(plan, rendered), *joined.notes),
+        notes=(
+            *_notes(plan),
+            *upscaler.notes(plan.info.height, plan.info.width),
+            *discarded,
+            *_unusual(plan, rendered),
+            *joined.notes,
+        ),
         damage=_damage(plan, rendered, joined),
     )
 

@@ -1,0 +1,1 @@
+"""`fourfold serve`: a REST interface and a page in front of `jobs`."""

@@ -1,0 +1,68 @@
+"""Server-sent events: every change of a job as the whole of it, so that any later one makes up for
+those that were missed; the id of an event is the version of the job."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+
+from fourfold.server.service import Service
+from fourfold.server.store import ENDED
+
+_LOOK: Final = 0.2
+"""Seconds between looks for changes."""
+_ALIVE: Final = 15.0
+"""Seconds after which a comment is sent, so that proxies keep the connection."""
+_LARGEST: Final = 2**62
+
+
+def last_event(value: str | None) -> int:
+    """`Last-Event-ID`; 0, so everything, where it is none of ours."""
+    return min(int(value), _LARGEST) if value is not None and value.isdecimal() else 0
+
+
+async def job_events(
+    service: Service, owner: str, since: int, *, only: str | None = None
+) -> AsyncIterator[str]:
+    """Events `job` and `gone`, of all jobs of a user or one; that of one ends when it ends."""
+    known: set[str] | None = None
+    seen, said = -1, time.monotonic()
+    yield "retry: 1000\n\n"
+    while not service.ending.is_set():
+        if service.store.version != seen:
+            seen, said = service.store.version, time.monotonic()
+            jobs, ids = await run_in_threadpool(service.store.changed, since, owner)
+            for job in jobs:
+                if only in (None, job.id):
+                    yield _event("job", service.told(job), job.version)
+                since = max(since, job.version)
+            if known is None and only is None:
+                yield _event("ids", sorted(ids))
+            for gone in (known or set()) - ids:
+                if only in (None, gone):
+                    yield _event("gone", {"id": gone})
+            known = ids
+            if only is not None and await run_in_threadpool(_has_ended, service, only):
+                return
+        if time.monotonic() - said > _ALIVE:
+            said = time.monotonic()
+            yield ": still here\n\n"
+        await asyncio.sleep(_LOOK)
+
+
+def _has_ended(service: Service, id_: str) -> bool:
+    job = service.store.get(id_)
+    return job is None or job.state in ENDED
+
+
+def _event(name: str, data: Any, id_: int | None = None) -> str:
+    number = "" if id_ is None else f"id: {id_}\n"
+    return f"{number}event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+__all__ = ["job_events", "last_event"]

@@ -1,0 +1,54 @@
+// What a person chooses, as options of the interface.
+
+import { models } from "./api.js";
+import { $, make } from "./words.js";
+
+const form = $("options");
+const LOSSY = { jpg: 95, webp: 95, avif: 80 };
+
+export function options({ film = false } = {}) {
+  const chosen = {};
+  const [kind, value] = form.size.value.split(":");
+  if (kind === "scale") chosen.scale = Number(value);
+  if (kind === "fit") chosen.fit = value;
+  if (form.model.value !== "auto") chosen.model = form.model.value;
+  else if (form.texture.value !== "1") chosen.texture = Number(form.texture.value);
+  if (form.tta.checked) chosen.tta = true;
+  if (film) {
+    if (form.codec.value !== "auto") chosen.codec = form.codec.value;
+    if (form.preview.checked) chosen.preview = true;
+    return chosen;
+  }
+  if (form.ext.value !== "auto") chosen.ext = form.ext.value;
+  if (form.ext.value in LOSSY) chosen.quality = Number(form.quality.value);
+  return chosen;
+}
+
+function shown() {
+  const lossy = form.ext.value in LOSSY;
+  $("quality").hidden = !lossy;
+  $("quality").querySelector("output").value = form.quality.value;
+  const texture = Number(form.texture.value);
+  const named = form.model.value !== "auto";
+  const said = { 0: "faithful", 1: "most detail" }[texture] ?? `${Math.round(texture * 100)} %`;
+  $("texture").querySelector("output").value = named ? "as the model" : said;
+  $("texture").setAttribute("aria-disabled", named);
+  form.texture.disabled = named;
+}
+
+export function onChange(heard) {
+  form.addEventListener("input", (event) => {
+    if (event.target === form.ext && form.ext.value in LOSSY) form.quality.value = LOSSY[form.ext.value];
+    shown();
+    heard();
+  });
+}
+
+export async function loadModels() {
+  const known = await models();
+  for (const model of known.models) form.model.append(make("option", { value: model.name }, model.name));
+  const { still, film } = known.auto;
+  $("why").textContent = `auto: ${still.model} for pictures (${still.why}), ${film.model} for films (${film.why.replace(/ \(.*\)/, "")})`;
+  shown();
+  return known;
+}

@@ -1,0 +1,156 @@
+"""What there is to know and fetch of jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import FileResponse, StreamingResponse
+from starlette.responses import Response
+
+from fourfold.errors import FourfoldError
+from fourfold.server.archive import stream_zip
+from fourfold.server.events import job_events, last_event
+from fourfold.server.folder import result_name
+from fourfold.server.problems import Problem, problem_of
+from fourfold.server.service import Service, media_type
+from fourfold.server.store import Job
+from fourfold.server.views import SIDES, write_view
+
+router = APIRouter(prefix="/v1")
+
+
+def service_of(request: Request) -> Service:
+    """The service of an app."""
+    service: Service = request.app.state.service
+    return service
+
+
+def owner_of_request(request: Request) -> str:
+    """Whose request it is, as the guard has found."""
+    return str(request.state.owner)
+
+
+ServiceOf = Annotated[Service, Depends(service_of)]
+Owner = Annotated[str, Depends(owner_of_request)]
+
+
+def job_of(id: str, service: ServiceOf, owner: Owner) -> Job:
+    """A job of the one who asks; others' jobs do not exist."""
+    job = service.store.get(id, owner)
+    if job is None:
+        raise Problem(404, "no such job; it may have been deleted or expired")
+    return job
+
+
+JobOf = Annotated[Job, Depends(job_of)]
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
+_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {}}},
+    206: {"description": "A range of it"},
+}
+
+
+@router.get("/jobs")
+def list_jobs(
+    service: ServiceOf, owner: Owner, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+) -> dict[str, Any]:
+    """The latest jobs, the newest first."""
+    return {"jobs": [service.told(job) for job in service.store.all(owner, limit=limit)]}
+
+
+@router.get("/events", response_class=StreamingResponse, responses=_STREAM)
+async def all_events(
+    service: ServiceOf, owner: Owner, last_event_id: LastEventId = None
+) -> StreamingResponse:
+    """Every change of every job, as server-sent events."""
+    return _events(job_events(service, owner, last_event(last_event_id)))
+
+
+@router.get("/jobs/{id}")
+def get_job(service: ServiceOf, job: JobOf) -> dict[str, Any]:
+    """One job."""
+    return service.told(job)
+
+
+@router.get("/jobs/{id}/events", response_class=StreamingResponse, responses=_STREAM)
+async def events(
+    service: ServiceOf, owner: Owner, job: JobOf, last_event_id: LastEventId = None
+) -> StreamingResponse:
+    """Every change of one job, until it ends; `Last-Event-ID` goes on after an event."""
+    return _events(job_events(service, owner, last_event(last_event_id), only=job.id))
+
+
+def _events(stream: Any) -> StreamingResponse:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+@router.get("/jobs/{id}/result", response_class=FileResponse, responses=_BYTES)
+def get_result(service: ServiceOf, job: JobOf) -> FileResponse:
+    """The result; 409 while there is none."""
+    path = service.result(job)
+    return _file(path, result_name(job.name, path.name))
+
+
+@router.get("/jobs/{id}/input", response_class=FileResponse, responses=_BYTES)
+def get_input(service: ServiceOf, job: JobOf) -> FileResponse:
+    """The file that was sent."""
+    return _file(service.folder.input(job.id, job.suffix), job.name)
+
+
+@router.get("/jobs/{id}/preview", response_class=FileResponse, responses=_BYTES)
+def get_preview(
+    service: ServiceOf,
+    job: JobOf,
+    of: Literal["result", "input"] = "result",
+    side: Literal["160", "2048"] = "2048",
+) -> FileResponse:
+    """The first page of a picture, result or input, as a WebP of at most so many pixels a side."""
+    if job.film:
+        raise Problem(404, "films have no preview; the option preview makes one of a few seconds")
+    source = service.result(job) if of == "result" else service.folder.input(job.id, job.suffix)
+    view = service.folder.of(job.id) / f"view-{of}-{side}.webp"
+    if not view.exists():
+        try:
+            pixels = service.settings.max_pixels
+            write_view(source, view, side=SIDES[side == "2048"], max_pixels=pixels)
+        except FourfoldError as error:
+            raise Problem(problem_of(error).status, service.shown(job, error)) from error
+    return _file(view, f"{of}.webp")
+
+
+def _file(path: Path, name: str) -> FileResponse:
+    """As a download, of a type that no browser runs."""
+    if not path.is_file():
+        raise Problem(404, "the file is gone; the job has been deleted or has expired")
+    return FileResponse(path, media_type=media_type(path), filename=name)
+
+
+@router.get("/results.zip", response_class=StreamingResponse, responses=_BYTES)
+def get_results(
+    service: ServiceOf, owner: Owner, id: Annotated[list[str] | None, Query()] = None
+) -> StreamingResponse:
+    """Results as one ZIP file: of the jobs named, or of all that are done."""
+    wanted = None if id is None else set(id)
+    files = [
+        (result_name(job.name, job.result), service.folder.results(job.id) / job.result)
+        for job in reversed(service.store.all(owner))
+        if job.state == "done" and job.result and (wanted is None or job.id in wanted)
+    ]
+    if not files:
+        raise Problem(404, "none of these jobs has a result")
+    headers = {"Content-Disposition": 'attachment; filename="fourfold.zip"'}
+    return StreamingResponse(stream_zip(files), media_type="application/zip", headers=headers)
+
+
+@router.delete("/jobs/{id}", status_code=204)
+def delete_job(service: ServiceOf, job: JobOf) -> Response:
+    """Cancel and forget."""
+    service.cancel(job)
+    return Response(status_code=204)
+
+
+__all__ = ["JobOf", "Owner", "ServiceOf", "router", "service_of"]

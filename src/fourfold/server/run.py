@@ -1,0 +1,77 @@
+"""The service on a port, until it is told to stop."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from fourfold.errors import UsageError
+from fourfold.server.app import create_app
+from fourfold.server.settings import Settings
+
+_GRACE = 5
+"""Seconds in which answers under way may end."""
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams of events when it is told to stop, for which it would wait otherwise."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, ready: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self._app, self._ready = app, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            self._ready(sockets[0].getsockname()[1])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._app.state.service.ending.set()
+        super().handle_exit(sig, frame)
+
+
+def serve(
+    settings: Settings,
+    *,
+    port: int,
+    ready: Callable[[int], None],
+    opened: Callable[[uvicorn.Server], None] | None = None,
+) -> None:
+    """Answer on `port` (0: any free one) until SIGINT or SIGTERM; `ready` is told the port.
+
+    `opened` is given the server before it begins, for programs that stop it themselves.
+
+    Raises `UsageError` where the port or the data folder cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((settings.host, port))
+        except OSError as error:
+            raise UsageError(
+                f"--port {port}: cannot be used ({error.strerror or error}); choose another"
+            ) from error
+        app = create_app(settings)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE,
+            lifespan="on",
+        )
+        server = _Server(config, app, ready)
+        if opened is not None:
+            opened(server)
+        server.run(sockets=[listening])
+        if not server.started:
+            raise UsageError("the service could not start; see above")
+
+
+__all__ = ["serve"]
