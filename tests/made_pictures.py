@@ -26,6 +26,9 @@ class Nearest:
         self.network = SimpleNamespace(name="nearest", sha256=f"{scale}")
         self.tta, self.consistency = False, True
 
+    def notes(self, _width: int, _height: int) -> tuple[str, ...]:
+        return ()
+
     def tiles(
         self, read: Any, height: int, width: int, channels: int
     ) -> Iterator[tuple[Box, np.ndarray]]:

@@ -272,7 +272,7 @@ def test_one_file_and_empty_folders(batch: Made, album: Album) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("slurm", None, None), ("local", "auto", None), ("ray", None, "3:2"), ("ray", None, "x")],
+    [("slurm", None, None), ("ray", None, "3:2"), ("ray", None, "x")],
 )
 def test_wrong_words_are_refused(words: tuple[Any, ...]) -> None:
     with pytest.raises(UsageError):

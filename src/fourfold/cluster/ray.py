@@ -181,14 +181,17 @@ class RayPool:
                 self._hand(member, self._suspects.popleft(), alone=True)
 
     def _give(self, task: Task) -> bool:
-        """Hand on to the actor with the least to do; False where none has room."""
+        """Hand on to the actor with the least to do; False where none has room.
+
+        Each has one more than it can begin, so that none waits for an answer to travel.
+        """
         ready = [m for m in self._members if m.starting is None and not m.alone]
         if not ready or not self._began:
             return False
         member = min(ready, key=lambda m: len(m.tasks))
         need = self._need(task)
         used = sum(map(self._need, member.tasks.values()))
-        if len(member.tasks) >= THREADS or (member.tasks and used + need > self._memory):
+        if len(member.tasks) > THREADS or (member.tasks and used + need > self._memory):
             return False
         self._hand(member, task)
         return True
