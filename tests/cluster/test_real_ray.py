@@ -24,6 +24,7 @@ from tests.made_films import make_film
 
 pytest.importorskip("ray", reason="Ray, of the extra `cluster`, is not installed")
 pytestmark = [
+    pytest.mark.slow,  # a cluster of processes, started and stopped
     pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals"),
     pytest.mark.timeout(1500),
 ]
@@ -126,7 +127,6 @@ def test_a_small_folder_equals_that_of_one_machine(
     assert made == straight(source, tmp_path / "straight", model)
 
 
-@pytest.mark.slow
 def test_ctrl_c_leaves_what_the_same_command_continues(
     start: Start, album: Any, tmp_path: Path, model: Path
 ) -> None:
@@ -168,7 +168,6 @@ def actors(mark: str) -> list[int]:
     return found
 
 
-@pytest.mark.slow
 def test_a_bucket_survives_kills_of_workers_and_of_the_driver(
     start: Start, album: Any, tmp_path: Path, model: Path, s3: str, mark: str
 ) -> None:
@@ -206,7 +205,6 @@ def test_a_bucket_survives_kills_of_workers_and_of_the_driver(
     )
 
 
-@pytest.mark.slow
 def test_a_film_over_three_workers_is_that_of_one(
     start: Start, tmp_path: Path, model: Path
 ) -> None:
