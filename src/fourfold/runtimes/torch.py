@@ -83,7 +83,8 @@ def _graph_call(program: GraphProgram, device: str, dtype: Any) -> _Call:
     tensors = {}
     for name in graph.tensor_names():
         tensor = torch.from_numpy(np.array(program.tensors[name], np.float32))
-        exact = name.rpartition(".")[0] in precise
+        layer, _, part = name.rpartition(".")
+        exact = layer in precise and part != "slope"  # fp32 ends with the convolution
         tensors[name] = tensor.to(device, torch.float32 if exact else dtype)
     return lambda inputs: run_graph(graph, tensors, inputs)
 
