@@ -7,13 +7,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn
-from rich.progress import Progress as Bar
-
+from fourfold.cli.bars import OneBar
 from fourfold.cli.lines import json_line, one_line
 from fourfold.cli.watch import clock
 from fourfold.errors import UsageError
@@ -107,28 +103,13 @@ def _batch(
     )
 
 
-class _Show:
+class _Show(OneBar):
     """One bar on stderr when that is a terminal; a line for each input on stdout."""
 
     def __init__(self, *, as_json: bool) -> None:
-        console = Console(stderr=True)
-        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}")
-        self._bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task("", total=None, state="")
+        super().__init__()
         self._as_json = as_json
         self.reasons: list[str] = []
-
-    def __enter__(self) -> _Show:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def __call__(self, state: State) -> None:
         """Called with reports of `run_batch`."""
@@ -144,7 +125,7 @@ class _Show:
         left = clock((state.todo - over) / state.rate) if state.rate else "unknown time"
         failed = f"  {state.failed} failed" if state.failed else ""
         workers = f"{state.workers} worker" + ("s" if state.workers != 1 else "")
-        self._bar.update(
+        self.bar.update(
             self._task,
             description=f"{over}/{state.todo} inputs",
             completed=over,

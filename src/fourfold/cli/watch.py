@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn
-from rich.progress import Progress as Bar
-
+from fourfold.cli.bars import OneBar
 from fourfold.cli.lines import one_line
 
 if TYPE_CHECKING:
     from fourfold.jobs.outcome import Progress
 
 
-class Watch:
+class Watch(OneBar):
     """Files, rate and time left of all pictures, or of the film under way; called with reports."""
 
     def __init__(self, files: int) -> None:
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[state]}"),
-        )
-        self.bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self.bar.add_task("", total=None, state="")
+        super().__init__()
         self._files, self._finished = files, 0
         self._totals: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._started = time.perf_counter()
-
-    def __enter__(self) -> Watch:
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.bar.stop()
 
     def __call__(self, now: Progress) -> None:
         """A tile or a frame is done."""
