@@ -88,7 +88,7 @@ def test_a_plan_tells_all_and_touches_nothing(photo: Path) -> None:
     assert photo.stat() == before
     run(request.model_copy(update={"target": None}), upscaler=up)
     again = request.model_copy(update={"target": None})
-    assert "exists (--overwrite" in plan(again, upscaler=up).exists
+    assert "exists (overwrite=True" in plan(again, upscaler=up).exists
     other = plan(again, upscaler=Upscaler(tiny_model(), tta=True))
     assert other.exists.startswith("a result of other settings")
 

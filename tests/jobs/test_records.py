@@ -114,7 +114,7 @@ def test_a_result_of_other_settings_is_no_result(
     assert upscale_file(a, ext=ext, upscaler=Nearest()).status == "skipped"
     with pytest.raises(OutputError, match=says) as refused:
         upscale_file(a, upscaler=upscaler, **options)
-    assert "--overwrite replaces it, --suffix keeps both" in str(refused.value)
+    assert "overwrite=True replaces it, suffix keeps both" in str(refused.value)
     assert made.path.read_bytes() == before
     assert upscale_file(a, upscaler=upscaler, overwrite=True, **options).status == "done"
     assert made.path.read_bytes() != before

@@ -12,7 +12,7 @@ from fourfold._version import __version__
 from fourfold.cli import bench, data, distill, doctor, evaluate, models, serve, train, upscale
 from fourfold.cli.argv import expand_several_values
 from fourfold.cli.verbose import VERBOSE
-from fourfold.errors import FourfoldError
+from fourfold.errors import FourfoldError, command_line_words
 from fourfold.logs import show_logs_as_the_environment_says
 
 _INTERRUPTED: Final = 130
@@ -93,7 +93,9 @@ def run(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         show_logs_as_the_environment_says()
-        result = app(expand_several_values(arguments), standalone_mode=False, prog_name="fourfold")
+        arguments = expand_several_values(arguments)
+        with command_line_words():
+            result = app(arguments, standalone_mode=False, prog_name="fourfold")
     except FourfoldError as error:
         _say(str(error))
         return error.exit_code

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import ModelError, UsageError
+from fourfold.errors import ModelError, UsageError, option
 from fourfold.runtimes.converted import is_foreign, open_foreign
 from fourfold.runtimes.onnx_file import read_onnx
 from fourfold.runtimes.program import Program, graph_program
@@ -119,11 +119,12 @@ def load_network(
 def _blend(model: object, texture: float) -> Network:
     if not isinstance(model, str) or model not in BUNDLED:
         raise UsageError(
-            f"--texture blends {TEXTURE_ENDS[0]} and {TEXTURE_ENDS[1]}; leave -n away, or make "
+            f"{option('texture')} blends {TEXTURE_ENDS[0]} and {TEXTURE_ENDS[1]}; "
+            f"leave {option('model')} away, or make "
             "a file with `fourfold models blend`"
         )
-    if not isinstance(texture, (int, float)):
-        raise UsageError(f"--texture: want a number from 0 to 1, got {texture!r}")
+    if isinstance(texture, bool) or not isinstance(texture, (int, float)):
+        raise UsageError(f"{option('texture')}: want a number from 0 to 1, got {texture!r}")
     faithful, detailed = (get_model(name) for name in TEXTURE_ENDS)
     return network_of(blend_models(faithful, detailed, texture=texture))
 

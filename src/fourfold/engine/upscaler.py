@@ -21,7 +21,7 @@ from fourfold.engine.blend import RAMP, blend
 from fourfold.engine.memory import parse_memory, parse_tile, plan_tile
 from fourfold.engine.network import ATTENTION_GRID, Network, load_network
 from fourfold.engine.tiles import Box, plan_tiles
-from fourfold.errors import BackendError, BackendOutOfMemory
+from fourfold.errors import BackendError, BackendOutOfMemory, UsageError, option
 from fourfold.imaging.alpha import FILL_HALO, extend_colour, keep_plateaus
 from fourfold.imaging.arrays import AnyImage, Image, check_picture, from_float, to_float
 from fourfold.imaging.color import is_neutral, luma
@@ -30,7 +30,7 @@ from fourfold.imaging.resize import imresize
 from fourfold.imaging.turns import TURNS
 from fourfold.runtimes.backend import Backend, Tensor4
 from fourfold.runtimes.program import Program
-from fourfold.runtimes.select import Choice, choose, open_backend, prefers_torch
+from fourfold.runtimes.select import Choice, check_names, choose, open_backend, prefers_torch
 from fourfold.weights.format import Model
 from fourfold.weights.usage import BORDER
 from fourfold.weights.zoo import DEFAULT_MODEL
@@ -63,13 +63,15 @@ class Upscaler:
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         tile: side of the part of the LR picture that is kept from each window, or `auto`: as large
-            as `max_memory` allows (0 is the same). The halo around it is computed from the network.
+            as `max_memory` allows (0 is the same). At least 32. The halo around it is computed from
+            the network.
         texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; bundled models only.
         tta: average the 8 flips and quarter turns; 8 times the work.
         consistency: one back-projection step, so that the result downscaled equals the input, and
             mirrored borders. False: the network and nothing else, as scores are published. None:
             what the model's file says it needs. Off at scale 1, where it would undo the network.
-        max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it.
+        max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it. At
+            least 300MB.
 
     Raises `UsageError`, `ModelNotFound`, `ModelError` or `MissingExtra`.
     """
@@ -87,6 +89,11 @@ class Upscaler:
         consistency: bool | None = None,
         max_memory: str | int = "1GB",
     ) -> None:
+        self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
+        _check_switch("tta", tta)
+        if consistency is not None:
+            _check_switch("consistency", consistency)
+        check_names(backend=backend, device=device, precision=precision)
         as_torch = prefers_torch(backend=backend, device=device)
         self.network: Network = load_network(model, texture=texture, torch=as_torch)
         self.choice: Choice = choose(
@@ -101,7 +108,6 @@ class Upscaler:
         wanted = usage.consistency if consistency is None else consistency
         self.consistency = wanted and self.scale > 1
         self._border = usage.shave if consistency is None else BORDER * self.consistency
-        self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
         self._opened: dict[tuple[int, str], Backend] = {}
         self._lock = threading.Lock()
 
@@ -148,7 +154,8 @@ class Upscaler:
         return (
             *told,
             f"{self.network.name} looks further than a tile: overlapping tiles are blended, which is "
-            "not quite the result without tiles (a larger --tile and --max-memory come closer)",
+            f"not quite the result without tiles (a larger {option('tile')} and "
+            f"{option('max_memory')} come closer)",
         )
 
     def tiles(
@@ -375,6 +382,11 @@ class Upscaler:
                 choice = Choice(self.choice.backend, self.choice.device, precision, "")
                 self._opened[key] = open_backend(program, choice)
             return self._opened[key]
+
+
+def _check_switch(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise UsageError(f"{option(name)}: want True or False, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)

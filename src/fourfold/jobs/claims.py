@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import OutputError
+from fourfold.errors import OutputError, option
 from fourfold.files.locks import remove_abandoned, take_lock
 from fourfold.files.parts import remove_leftovers
 from fourfold.jobs.records import Record, difference, read_record
@@ -76,7 +76,8 @@ class Claims:
         other = self._owners.setdefault(key, owner)
         if other != owner:
             raise OutputError(
-                f"{owner}: {path} is the result of {other}; use another --suffix, --ext or -o for "
+                f"{owner}: {path} is the result of {other}; use another {option('suffix')}, "
+                f"{option('ext')} or {option('target')} for "
                 "one of them"
             )
 
@@ -101,9 +102,11 @@ def claim(path: Path, request: Request, record: Record, claims: Claims, held: Ex
     """`Claims.take` for a request; `OutputError` where its result would replace its source."""
     source = request.path
     if source is not None and path.exists() and source.exists() and path.samefile(source):
-        raise OutputError(f"{path}: is the input itself; choose another -o or --suffix")
+        raise OutputError(
+            f"{path}: is the input itself; choose another {option('target')} or {option('suffix')}"
+        )
     if path.is_dir():
-        raise OutputError(f"{path}: is a folder; choose another -o")
+        raise OutputError(f"{path}: is a folder; choose another {option('target')}")
     claims.take(path, owner=request.name, record=record, overwrite=request.overwrite, held=held)
 
 
@@ -127,13 +130,13 @@ def existing(path: Path, record: Record) -> str | None:
         return None
     made = read_record(path)
     if made is None:
-        return "exists and does not say what made it (--overwrite replaces it)"
+        return f"exists and does not say what made it ({option('overwrite', True)} replaces it)"
     different = difference(made, record)
     if different is None:
-        return "exists (--overwrite replaces it)"
+        return f"exists ({option('overwrite', True)} replaces it)"
     return (
-        f"a result of other settings stands there, with {different}; --overwrite replaces it, "
-        "--suffix keeps both"
+        f"a result of other settings stands there, with {different}; "
+        f"{option('overwrite', True)} replaces it, {option('suffix')} keeps both"
     )
 
 

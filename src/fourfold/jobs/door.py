@@ -24,6 +24,8 @@ from fourfold.jobs.request import (
     PictureOptions,
     Request,
     unknown_option,
+    want_request,
+    want_requests,
 )
 from fourfold.pictures.encode import losses
 
@@ -114,6 +116,7 @@ def plan(request: Request, *, upscaler: Upscaler | None = None) -> Plan:
 
     Raises as `run`, but for a result that exists, which the plan tells.
     """
+    want_request(request)
     return _plan(request, Engines(upscaler).of(request))
 
 
@@ -122,7 +125,7 @@ def plan_all(
 ) -> Iterator[Plan | Outcome]:
     """The plan of each request; a failed outcome for one that cannot be carried out."""
     engines, owners = Engines(upscaler), Claims()
-    for request in requests:
+    for request in want_requests(requests):
         engine = engines.of(request)
         try:
             made = _plan(request, engine)
@@ -137,6 +140,7 @@ def plan_all(
 
 
 def _plan(request: Request, upscaler: Upscaler) -> Plan:
+    request.refuse_useless()
     return _plan_film(request, upscaler) if request.is_film else _plan_picture(request, upscaler)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import InputError, OutputError
+from fourfold.errors import InputError, OutputError, option
 from fourfold.files.parts import locked_part
 from fourfold.files.paths import STDIO, atomic_path
 from fourfold.jobs.claims import Claims, claim
@@ -157,7 +157,9 @@ def _decode_sheets(picture: Picture, first: Source, stop: threading.Event | None
                 source = opened.enter_context(page)
                 pixels += check_pixels(source, request, upscaler.scale)
                 if pixels > request.max_pixels:
-                    raise InputError(f"{first.path}: its pages make more than --max-pixels")
+                    raise InputError(
+                        f"{first.path}: its pages make more than {option('max_pixels')}"
+                    )
             width, height = request.size.of(source.width, source.height, upscaler.scale)
             decoded = decode(source, folder=picture.folder, in_memory=in_memory, stop=stop)
             picture.sheets.append(Sheet(source=source, width=width, height=height, decoded=decoded))

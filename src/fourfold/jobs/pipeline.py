@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import FourfoldError, MissingExtra, OutputError, UsageError, shown
+from fourfold.errors import FourfoldError, MissingExtra, OutputError, UsageError, option, shown
 from fourfold.jobs.claims import Busy, Claims, Finished
 from fourfold.jobs.engines import Engines
 from fourfold.jobs.film import prepare_film
 from fourfold.jobs.outcome import Outcome, Report
 from fourfold.jobs.picture import prepare
-from fourfold.jobs.request import Request
+from fourfold.jobs.request import Request, want_request, want_requests
 from fourfold.jobs.stages import Cancelled, Channel, Crew
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ def run(
     A result of the same settings that exists is kept: the outcome is then `skipped`. Raises
     `InputError` or `OutputError` naming the file, `UsageError` for what cannot be done as asked.
     """
+    want_request(request)
     started = time.perf_counter()
     try:
         job = prepare_job(request, Engines(upscaler).of(request), claims or Claims(), stop)
@@ -97,7 +98,7 @@ def run_all(
     on, which come last. Closing the iterator (Ctrl-C) ends the threads and removes scratch files.
     Raises `UsageError`, and `Cancelled` once `stop` is set.
     """
-    work = _Run(list(requests), Engines(upscaler), Crew(stop))
+    work = _Run(want_requests(requests), Engines(upscaler), Crew(stop))
     yield from _in_order(work.outcomes(progress))
 
 
@@ -105,6 +106,7 @@ def prepare_job(
     request: Request, upscaler: Upscaler, claims: Claims, stop: threading.Event | None
 ) -> Job:
     """Claim and read; see `jobs.picture.prepare`."""
+    request.refuse_useless()
     if request.is_film:
         return prepare_film(request, upscaler, claims)
     return prepare(request, upscaler, claims, stop=stop)
@@ -268,7 +270,7 @@ def reason_of(name: str, error: Exception) -> str:
     if isinstance(error, FourfoldError):
         reason = str(error)
     elif isinstance(error, MemoryError):
-        reason = f"{name}: out of memory; try a smaller --max-memory"
+        reason = f"{name}: out of memory; try a smaller {option('max_memory')}"
     elif isinstance(error, OSError):
         reason = f"{name}: {error.strerror or error}"
         if error.filename and str(error.filename) != name:

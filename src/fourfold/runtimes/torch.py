@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from fourfold.errors import MissingExtra, UsageError
+from fourfold.errors import MissingExtra, UsageError, option
 from fourfold.runtimes.backend import Tensor4, runtime_error, runtime_module
 from fourfold.runtimes.program import GraphProgram, OnnxProgram, Program, TorchProgram
 from fourfold.weights.graph import (
@@ -40,15 +40,20 @@ class TorchBackend:
     def __init__(self, program: Program, *, device: str, precision: str) -> None:
         torch = runtime_module("torch")
         if torch is None:
-            raise MissingExtra("--backend torch", "torch")
+            raise MissingExtra(option("backend", "torch"), "torch")
         if isinstance(program, OnnxProgram):
-            raise UsageError("--backend torch: .onnx files run on openvino or onnxruntime only")
+            raise UsageError(
+                f"{option('backend', 'torch')}: .onnx files run on openvino or onnxruntime only"
+            )
         if device == "cuda" and not torch.cuda.is_available():
             raise UsageError(
-                "--device cuda: torch finds no CUDA device here; see `fourfold doctor`"
+                f"{option('device', 'cuda')}: torch finds no CUDA "
+                "device here; see `fourfold doctor`"
             )
         if device == "mps" and not torch.backends.mps.is_available():
-            raise UsageError("--device mps: torch finds no Apple GPU here; see `fourfold doctor`")
+            raise UsageError(
+                f"{option('device', 'mps')}: torch finds no Apple GPU here; see `fourfold doctor`"
+            )
         self.device, self.precision = device, precision
         self._torch = torch
         dtype = getattr(torch, _DTYPES[precision])

@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.errors import ModelError, UsageError
+from fourfold.errors import ModelError, UsageError, option
 from fourfold.files.paths import atomic_path
 from fourfold.weights.graph import Graph, check_tensors
 from fourfold.weights.graph_text import read_graph, write_graph
@@ -214,7 +214,9 @@ def blend_models(faithful: Model, detailed: Model, *, texture: float) -> Model:
     network was trained from the first. `ModelError` when their architectures differ.
     """
     if not 0 <= texture <= 1:
-        raise UsageError(f"--texture: want 0 (faithful) to 1 (most detail), got {texture:g}")
+        raise UsageError(
+            f"{option('texture')}: want 0 (faithful) to 1 (most detail), got {texture:g}"
+        )
     first, second = faithful, detailed
     same = (first.architecture, first.scale, dict(first.hyperparameters)) == (
         second.architecture,

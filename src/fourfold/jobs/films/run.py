@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import InputError, OutputError
+from fourfold.errors import InputError, OutputError, option
 from fourfold.files.paths import atomic_path
 from fourfold.films.audit import audit
 from fourfold.films.captions import CAPTIONED
@@ -170,9 +170,9 @@ def _silent(_progress: Progress) -> None:
 def _check_target(plan: Plan, settings: VideoSettings) -> None:
     output, source = plan.output, plan.info.path
     if output.exists() and output.samefile(source):
-        raise OutputError(f"{output}: is the input itself; choose another -o")
+        raise OutputError(f"{output}: is the input itself; choose another {option('target')}")
     if output.exists() and not settings.overwrite:
-        raise OutputError(f"{output}: exists (--overwrite replaces it)")
+        raise OutputError(f"{output}: exists ({option('overwrite', True)} replaces it)")
 
 
 def _publish(
@@ -181,7 +181,7 @@ def _publish(
     """Join, read back, rename. The segments stay on failure."""
     files, frames = scratch.finished()
     if not frames:
-        raise InputError(f"{source}: no frame between --start and --end")
+        raise InputError(f"{source}: no frame between {option('start')} and {option('end')}")
     window = _closed(plan, files) if plan.frames is not None else plan.window
     # FFmpeg's start of a file is that of the packets it has looked at; frames may come before.
     first = read_segment(files[0]).frames[0].pts * plan.info.time_base
