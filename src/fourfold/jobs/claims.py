@@ -134,10 +134,7 @@ def existing(path: Path, record: Record) -> str | None:
     different = difference(made, record)
     if different is None:
         return f"exists ({option('overwrite', True)} replaces it)"
-    return (
-        f"a result of other settings stands there, with {different}; "
-        f"{option('overwrite', True)} replaces it, {option('suffix')} keeps both"
-    )
+    return f"{different} stands there; {option('overwrite', True)} replaces it, {option('suffix')} keeps both"
 
 
 __all__ = ["Busy", "Claims", "Finished", "check_existing", "claim", "existing"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -163,7 +163,9 @@ def _plan_picture(request: Request, upscaler: Upscaler) -> Plan:
             megapixels_per_second=target.width * target.height * pages / seconds / 1e6,
             model=upscaler.network.name,
             why=choose_model(request)[1],
-            exists=_existing(target.path, picture_record(request, target, upscaler), request),
+            exists=_existing(
+                target.path, request, lambda: picture_record(request, target, upscaler)
+            ),
             notes=(*target.notes, *losses(source, target.form)),
         )
 
@@ -184,16 +186,16 @@ def _plan_film(request: Request, upscaler: Upscaler) -> Plan:
         megapixels_per_second=estimate.megapixels_per_second,
         model=upscaler.network.name,
         why=choose_model(request)[1],
-        exists=_existing(plan.output, film_record(request, plan, upscaler), request),
+        exists=_existing(plan.output, request, lambda: film_record(request, plan, upscaler)),
         notes=estimate.notes,
         is_film=True,
     )
 
 
-def _existing(path: Path | None, record: Record, request: Request) -> str | None:
+def _existing(path: Path | None, request: Request, record: Callable[[], Record]) -> str | None:
     if path is None or not path.exists():
         return None
-    return "exists and is replaced" if request.overwrite else existing(path, record)
+    return "exists and is replaced" if request.overwrite else existing(path, record())
 
 
 __all__ = ["plan", "plan_all", "upscale_bytes", "upscale_file", "upscale_video"]

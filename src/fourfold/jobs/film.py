@@ -19,7 +19,7 @@ from fourfold.jobs.films.run import VideoResult, plan_video, run_video
 from fourfold.jobs.films.settings import Plan
 from fourfold.jobs.naming import named_file, placed
 from fourfold.jobs.outcome import Outcome, Progress, Report
-from fourfold.jobs.records import Record, engine_record, write_record
+from fourfold.jobs.records import Record, engine_record, input_record, write_record
 from fourfold.jobs.request import Request
 
 
@@ -57,6 +57,7 @@ class Film:
             reason=result.damage,
             width=result.width,
             height=result.height,
+            is_film=True,
             frames=result.frames,
             shown=result.shown,
             resumed=result.resumed,
@@ -120,6 +121,7 @@ def film_record(request: Request, plan: Plan, upscaler: Upscaler) -> Record:
     codec = CODECS[encoding.codec]
     return {
         **engine_record(upscaler),
+        **input_record(request),
         "size": [encoding.width, encoding.height],
         "codec": encoding.codec,
         "crf": codec.crf if encoding.crf is None else float(encoding.crf),

@@ -19,7 +19,7 @@ from fourfold.jobs.claims import Claims, claim
 from fourfold.jobs.engines import choose_model
 from fourfold.jobs.naming import Target, check_pixels, plan_target
 from fourfold.jobs.outcome import Outcome, Report, Ticks
-from fourfold.jobs.records import Record, engine_record, write_record
+from fourfold.jobs.records import Record, engine_record, input_record, write_record
 from fourfold.jobs.request import Request
 from fourfold.jobs.sheet import STORE_SHARE, Sheet, enlarge_sheet
 from fourfold.pictures.decode import decode
@@ -138,6 +138,7 @@ def picture_record(request: Request, target: Target, upscaler: Upscaler) -> Reco
         quality = quality or form.quality
     return {
         **engine_record(upscaler),
+        **input_record(request),
         "size": [target.width, target.height],
         "format": form.name,
         "quality": quality,

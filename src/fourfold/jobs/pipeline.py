@@ -17,6 +17,7 @@ from fourfold.jobs.engines import Engines
 from fourfold.jobs.film import prepare_film
 from fourfold.jobs.outcome import Outcome, Report
 from fourfold.jobs.picture import prepare
+from fourfold.jobs.records import described
 from fourfold.jobs.request import Request, want_request, want_requests
 from fourfold.jobs.stages import Cancelled, Channel, Crew
 
@@ -209,7 +210,7 @@ class _Run:
         except Exception as error:
             if isinstance(error, UsageError) and not isinstance(error, MissingExtra):
                 raise
-            return number, _failed(request.name, error)
+            return number, _failed(request, error)
         return _Work(number=number, job=job, seconds=time.perf_counter() - started)
 
     def _enlarge(self, work: _Work, progress: Report | None) -> _Numbered | None:
@@ -221,7 +222,7 @@ class _Run:
             _close(work)
             if isinstance(error, UsageError) or not isinstance(error, Exception):
                 raise
-            return work.number, _failed(work.job.request.name, error)
+            return work.number, _failed(work.job.request, error)
         work.seconds += time.perf_counter() - started
         return None
 
@@ -234,7 +235,7 @@ class _Run:
                 finally:
                     work.job.close()
             except Exception as error:
-                outcome = _failed(work.job.request.name, error)
+                outcome = _failed(work.job.request, error)
             seconds = work.seconds + time.perf_counter() - started
             done.put((work.number, replace(outcome, seconds=seconds)))
         done.end()
@@ -257,12 +258,25 @@ def _close(work: _Work) -> None:
 
 
 def _kept(request: Request, kept: Finished) -> Outcome:
-    return Outcome(input=request.name, path=kept.path, status="skipped", reason=kept.reason)
+    """An outcome for a result that stands there, as its record describes it."""
+    width, height, model = described(kept.path)
+    return Outcome(
+        input=request.name,
+        path=kept.path,
+        status="skipped",
+        reason=kept.reason,
+        width=width,
+        height=height,
+        is_film=request.is_film,
+        model=model,
+    )
 
 
-def _failed(name: str, error: Exception) -> Outcome:
+def _failed(request: Request, error: Exception) -> Outcome:
     """An outcome for any error: one bad picture must not end a night's work."""
-    return Outcome(input=name, status="failed", reason=reason_of(name, error))
+    name = request.name
+    reason = reason_of(name, error)
+    return Outcome(input=name, status="failed", reason=reason, is_film=request.is_film)
 
 
 def reason_of(name: str, error: Exception) -> str:

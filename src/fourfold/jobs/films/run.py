@@ -18,7 +18,7 @@ from fourfold.films.packets import read_segment
 from fourfold.films.probe import guess_frames, probe
 from fourfold.jobs.films.parts import FilmPart, film_scratch
 from fourfold.jobs.films.progress import Meter, Progress, Report, trial_speed
-from fourfold.jobs.films.scratch import Scratch, leftovers, remove_scratch
+from fourfold.jobs.films.scratch import Scratch, remove_scratch
 from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan
 from fourfold.jobs.films.work import Cancelled, Rendered, render
 
@@ -118,7 +118,6 @@ def run_video(
     plan = plan_video(source, target, upscaler, settings)
     _check_target(plan, settings)
     with film_scratch(plan, upscaler) as scratch:
-        discarded = _others(plan, scratch)
         files, done = scratch.finished()
         resumed = done + scratch.kept(len(files))[1]
         meter = Meter(
@@ -134,7 +133,7 @@ def run_video(
         rendered = render(part, upscaler, scratch, meter=meter, cancelled=cancel)
         meter.joining()
         joined = _publish(plan, scratch, source, sign)
-    remove_scratch(plan.output)
+    others = remove_scratch(plan.output, scratch.folder)
     return VideoResult(
         output=plan.output,
         width=plan.encoding.width,
@@ -147,7 +146,7 @@ def run_video(
         notes=(
             *_notes(plan),
             *upscaler.notes(plan.info.height, plan.info.width),
-            *discarded,
+            *others,
             *_unusual(plan, rendered),
             *joined.notes,
         ),
@@ -217,13 +216,6 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     if plan.info.light is not None and not plan.encoding.tells_light:
         notes.append(f"the brightness marks of HDR are left out: {plan.encoding.codec} has none")
     return tuple(notes)
-
-
-def _others(plan: Plan, scratch: Scratch) -> list[str]:
-    """Says that work with other settings goes when this is finished; until then it stays."""
-    if all(folder == scratch.folder for folder in leftovers(plan.output)):
-        return []
-    return ["unfinished work with other settings is removed"]
 
 
 def _unusual(plan: Plan, rendered: Rendered) -> list[str]:
