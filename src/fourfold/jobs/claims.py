@@ -105,9 +105,21 @@ def claim(path: Path, request: Request, record: Record, claims: Claims, held: Ex
         raise OutputError(
             f"{path}: is the input itself; choose another {option('target')} or {option('suffix')}"
         )
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; choose another {option('target')}")
+    check_place(path)
     claims.take(path, owner=request.name, record=record, overwrite=request.overwrite, held=held)
+
+
+def check_place(path: Path) -> None:
+    """`OutputError` where no file can come to stand, in words for what is there instead."""
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or device"
+        raise OutputError(f"{path}: is {kind}; choose another {option('target')}")
+    folder = next((parent for parent in path.parents if parent.exists()), None)
+    if folder is not None and not folder.is_dir():
+        raise OutputError(
+            f"{path}: {folder} is no folder; choose another {option('target')}: a folder, or a name "
+            f"such as {path.name}"
+        )
 
 
 def check_existing(path: Path, record: Record, *, overwrite: bool) -> None:
@@ -137,4 +149,4 @@ def existing(path: Path, record: Record) -> str | None:
     return f"{different} stands there; {option('overwrite', True)} replaces it, {option('suffix')} keeps both"
 
 
-__all__ = ["Busy", "Claims", "Finished", "check_existing", "claim", "existing"]
+__all__ = ["Busy", "Claims", "Finished", "check_existing", "check_place", "claim", "existing"]

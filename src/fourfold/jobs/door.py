@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import FourfoldError, UsageError
-from fourfold.jobs.claims import Claims, existing
+from fourfold.jobs.claims import Claims, check_place, existing
 from fourfold.jobs.engines import Engines, choose_model, pixel_rate
 from fourfold.jobs.film import film_record, plan_film
 from fourfold.jobs.films.run import estimate_video
@@ -193,7 +193,10 @@ def _plan_film(request: Request, upscaler: Upscaler) -> Plan:
 
 
 def _existing(path: Path | None, request: Request, record: Callable[[], Record]) -> str | None:
-    if path is None or not path.exists():
+    if path is None:
+        return None
+    check_place(path)
+    if not path.exists():
         return None
     return "exists and is replaced" if request.overwrite else existing(path, record())
 

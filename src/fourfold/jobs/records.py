@@ -106,6 +106,8 @@ def _replace_end(file: BinaryIO, end: bytes, new: bytes) -> None:
 def read_record(path: Path) -> Record | None:
     """The record of a result; None for a file without one, or that cannot be read."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _LONGEST))
