@@ -330,3 +330,26 @@ def test_folders_that_may_not_be_read_are_named(
         assert "closed: cannot read (Permission denied)" in one_line(capsys)
     finally:
         closed.chmod(0o700)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's >&-")
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ("{photo} -o {out} >&-", 0, ""),
+        ("- -o {out} <&-", 1, "standard input: is empty"),
+        ("- <{photo} >&-", 2, "standard output is closed"),
+    ],
+)
+def test_closed_streams_are_no_traceback(
+    photo: Path, model: str, words: str, code: int, says: str
+) -> None:
+    command = f"{sys.executable} -m fourfold upscale -n {model} {words}"
+    command = command.format(photo=photo, out=photo.with_name("out.png"))
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert photo.with_name("out.png").exists() == (code == 0)

@@ -62,6 +62,7 @@ app.command()(doctor.doctor)
 
 def main() -> NoReturn:
     """Entry point: 0 all done, 1 some inputs failed, 2 bad usage, 130 interrupted."""
+    _open_closed_streams()
     code = run(sys.argv[1:])
     if code == _INTERRUPTED:
         # A tile may still be computed by native threads, which abort the process where the
@@ -70,6 +71,13 @@ def main() -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Put the null device where the caller has closed a standard stream, or files would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def run(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import closing
@@ -247,6 +248,8 @@ def upscale(
     if max_errors is not None or retries != _RETRIES:
         raise UsageError("--retries and --max-errors: want --shard, --engine ray or an address")
     requests, left_out = find_requests(names, out, recursive=recursive, **options)
+    if out == "-" and getattr(sys.stdout, "name", "") == os.devnull:
+        raise UsageError("-o -: standard output is closed; want it open, or -o FILE")
     if out == "-" and as_json:
         raise UsageError("-o -: want no --json")
     if not requests:
