@@ -245,19 +245,13 @@ def upscale(
             dry_run=dry_run,
             as_json=as_json,
         )
-    if max_errors is not None or retries != _RETRIES:
-        raise UsageError("--retries and --max-errors: want --shard, --engine ray or an address")
+    _check_single_machine(out, as_json=as_json, many=max_errors is not None or retries != _RETRIES)
     requests, left_out = find_requests(names, out, recursive=recursive, **options)
-    if out == "-" and getattr(sys.stdout, "name", "") == os.devnull:
-        raise UsageError("-o -: standard output is closed; want it open, or -o FILE")
-    if out == "-" and as_json:
-        raise UsageError("-o -: want no --json")
     if not requests:
         rest = f" but {len(left_out)} results of earlier runs; name those to take them"
-        none = f"{' '.join(names)}: no picture or film{rest if left_out else ''}"
-        print(one_line(f"fourfold: note: {none}"), file=sys.stderr)
+        _note(" ".join(names), [f"no picture or film{rest if left_out else ''}"])
     for name in useless_for_all(requests):
-        print(f"fourfold: note: {option(name)}: without effect on these inputs", file=sys.stderr)
+        _note(option(name), ["without effect on these inputs"])
     with terminable():
         if dry_run:
             failures = _plan_all(requests, as_json=as_json)
@@ -285,6 +279,16 @@ def _standard_output(names: list[str], out: str | None) -> str | None:
     if sys.stdout.isatty():
         raise UsageError("upscale -: want -o FILE, or > FILE; a picture is nothing for a terminal")
     return STDIO
+
+
+def _check_single_machine(out: str | None, *, as_json: bool, many: bool) -> None:
+    """`UsageError` for options that do not fit files of this machine, one by one."""
+    if many:
+        raise UsageError("--retries and --max-errors: want --shard, --engine ray or an address")
+    if out == "-" and getattr(sys.stdout, "name", "") == os.devnull:
+        raise UsageError("-o -: standard output is closed; want it open, or -o FILE")
+    if out == "-" and as_json:
+        raise UsageError("-o -: want no --json")
 
 
 def _run_all(requests: list[Request], *, as_json: bool, quiet: bool) -> list[str]:

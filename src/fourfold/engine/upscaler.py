@@ -90,9 +90,9 @@ class Upscaler:
         max_memory: str | int = "1GB",
     ) -> None:
         self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
-        _check_switch("tta", tta)
-        if consistency is not None:
-            _check_switch("consistency", consistency)
+        for name, value in (("tta", tta), ("consistency", consistency)):
+            if not isinstance(value, bool) and (value is not None or name == "tta"):
+                raise UsageError(f"{option(name)}: want True or False, got {value!r}")
         check_names(backend=backend, device=device, precision=precision)
         as_torch = prefers_torch(backend=backend, device=device)
         self.network: Network = load_network(model, texture=texture, torch=as_torch)
@@ -382,11 +382,6 @@ class Upscaler:
                 choice = Choice(self.choice.backend, self.choice.device, precision, "")
                 self._opened[key] = open_backend(program, choice)
             return self._opened[key]
-
-
-def _check_switch(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise UsageError(f"{option(name)}: want True or False, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
