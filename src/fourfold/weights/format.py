@@ -110,10 +110,10 @@ def save_model(model: Model, path: Path, *, storage: str = "fp32") -> None:
     if model.layout is not None:
         metadata["graph"] = write_graph(model.layout)
     with atomic_path(path) as part:
-        part.write_bytes(_serialize(stored, metadata))
+        part.write_bytes(serialize(stored, metadata))
 
 
-def _serialize(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+def serialize(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
     """The safetensors layout with sorted keys.
 
     The library's writer orders metadata by a random hash, so its files differ from run to run;

@@ -22,10 +22,13 @@ from fourfold.errors import ModelError
 from fourfold.weights import graph as ops
 from fourfold.weights.graph import Graph, Node, check_tensors
 from fourfold.weights.readers.ncnn_files import Array, Layer, Weights, parse_param
+from fourfold.weights.tensor_file import refuse_absurd
 
 _SAME: Final = (-233, -234)  # ncnn's SAME_UPPER and SAME_LOWER; one thing for odd kernels
 _RESIZE_TYPES: Final = {1: "nearest", 2: "linear", 3: "cubic"}
 _LARGEST_SCALE: Final = 16
+_LARGEST_TEXT: Final = 16 << 20
+"""Bytes of a `.param`; that of the deepest network at hand has 100 kB."""
 
 
 class NcnnModel(NamedTuple):
@@ -85,10 +88,18 @@ def read_ncnn(path: Path) -> NcnnModel:
     binary = path.with_suffix(".bin")
     if not binary.is_file():
         raise ModelError(f"{path}: want its weights beside it, found no {binary.name}")
+    refuse_absurd(path, largest=_LARGEST_TEXT, safetensors=False)
+    refuse_absurd(binary, safetensors=False)
     try:
         text, data = path.read_text("utf-8"), binary.read_bytes()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: want ncnn's text format, got {error}") from error
+    return parse_ncnn(path, text, data)
+
+
+def parse_ncnn(path: Path, text: str, data: bytes) -> NcnnModel:
+    """The network in the two files' content; `path` is what errors name, as in `read_ncnn`."""
+    binary = path.with_suffix(".bin")
     layers = parse_param(path, text)
     unknown = sorted({layer.kind for layer in layers} - set(_LAYERS))
     if unknown:
@@ -303,4 +314,4 @@ _LAYERS: Final[Mapping[str, Callable[[_Builder, Layer], None]]] = {
     "TanH": _tanh,
 }
 
-__all__ = ["NcnnModel", "read_ncnn"]
+__all__ = ["NcnnModel", "parse_ncnn", "read_ncnn"]
