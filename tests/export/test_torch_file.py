@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,14 +39,6 @@ def plain(scale: int = 4) -> Model:
     return describe(network, name="tiny")
 
 
-def by_spandrel(path: Path, lr: np.ndarray) -> np.ndarray:
-    """What spandrel makes of the file, `(h, w, 3)` in 0..255."""
-    found = made_networks.spandrel().ModelLoader().load_from_file(path).eval()
-    with torch.no_grad():
-        sr = found(torch.from_numpy(np.float32(lr).transpose(2, 0, 1)[None] / 255))
-    return sr[0].clamp(0, 1).numpy().transpose(1, 2, 0) * 255
-
-
 MADE = {
     "srresnet": (srresnet, "SRResNet"),
     "srresnet x2": (lambda: srresnet(2), "SRResNet"),
@@ -71,7 +62,7 @@ def test_spandrel_loads_it_and_gives_the_same_picture(name, suffix, tmp_path, dr
     found = spandrel.ModelLoader().load_from_file(path)
     assert (found.architecture.name, found.scale) == (architecture, model.scale)
     up = Upscaler(model, precision="fp32", consistency=False)
-    assert np.abs(up.upscale(lr) - by_spandrel(path, lr)).max() <= 1
+    assert np.abs(up.upscale(lr) - made_networks.by_spandrel(path, lr)).max() <= 1
 
 
 @pytest.mark.parametrize("name", ["srresnet", "srresnet x2", "msrresnet"])
