@@ -45,13 +45,13 @@ _MSRRESNET_NAMES: Final = (
 def read_state(state: State, *, source: str) -> Model:
     """The model in a state of SRResNet or MSRResNet; `ModelError` naming what does not belong."""
     try:
-        if state.keys() >= SRRESNET_KEYS:
-            model = _srresnet(state)
-        else:
-            model = _msrresnet(state, source)
+        model = _srresnet(state) if state.keys() >= SRRESNET_KEYS else _msrresnet(state)
+        graph = model.graph
+    except ModelError as error:
+        raise ModelError(f"{source}: {error}") from error
     except (ValueError, IndexError, ArithmeticError) as error:
         raise ModelError(f"{source}: tensors of shapes that fit no network ({error})") from error
-    check_tensors(model.graph, model.tensors, source=source)
+    check_tensors(graph, model.tensors, source=source)
     return model
 
 
@@ -62,7 +62,7 @@ def _srresnet(state: State) -> Model:
     return _model("srresnet", scale, blocks, tensors)
 
 
-def _msrresnet(state: State, source: str) -> Model:
+def _msrresnet(state: State) -> Model:
     tensors: dict[str, Array] = {}
     unknown = []
     for key, value in state.items():
@@ -74,7 +74,7 @@ def _msrresnet(state: State, source: str) -> Model:
             tensors[f"{name}.{part}"] = value
     if unknown or "head.weight" not in tensors or "upsample.0.weight" not in tensors:
         raise ModelError(
-            f"{source}: want a BasicSR MSRResNet (conv_first, body.N.conv1/2, upconv1, conv_hr, "
+            "want a BasicSR MSRResNet (conv_first, body.N.conv1/2, upconv1, conv_hr, "
             f"conv_last), got left-over keys {sorted(unknown)[:8] or 'none'} among "
             f"{sorted(state)[:4]}..."
         )

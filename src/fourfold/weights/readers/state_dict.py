@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fourfold.errors import MissingExtra, ModelError
-from fourfold.weights.tensor_file import refuse_absurd
+from fourfold.weights.tensor_file import LARGEST, refuse_absurd
 
 Array = npt.NDArray[np.float32]
 
@@ -25,6 +26,10 @@ _WRAPPERS: Final = (
     "net",
 )
 _PREFIXES: Final = ("module.", "netG.", "_orig_mod.")
+_DEEPEST: Final = 4
+"""Dicts inside each other; a file may hold one that contains itself."""
+_LARGEST_SIDE: Final = 1 << 20
+"""Of a tensor; networks are made as wide as their tensors say."""
 
 
 def read_pth(path: Path) -> Any:
@@ -34,8 +39,9 @@ def read_pth(path: Path) -> Any:
     except ImportError as error:
         raise MissingExtra("reading .pth weights", "torch") from error
     refuse_absurd(path, safetensors=False)
+    _refuse_packed(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # torch's advice is to run whatever the file holds; that is not ours.
         raise ModelError(
@@ -48,6 +54,47 @@ def read_pth(path: Path) -> Any:
             f"{path}: want a .pth file of plain tensors, got a damaged one or no torch file "
             f"({type(error).__name__})"
         ) from error
+    _refuse_claims(path, content)
+    return content
+
+
+def _refuse_packed(path: Path) -> None:
+    """A `.pth` is a zip whose members are stored as they are; packed ones could be of any size."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            members = file.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # torch has older formats, and errors of its own
+    packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+    if packed or sum(member.file_size for member in members) > LARGEST:
+        raise ModelError(
+            f"{path}: want a .pth file as torch saves weights, got a packed zip, which may be of any "
+            "size, or a program"
+        )
+
+
+def _refuse_claims(path: Path, content: Any) -> None:
+    """Names and shapes are a few bytes, but the network built by them would be of their size."""
+    found = list(_tensors(content))
+    most = 4 * len(found) + 64  # layers without weights are counted too
+    for name, tensor in found:
+        layer = max((int(part[:9]) for part in name.split(".") if part.isdecimal()), default=0)
+        if layer > most or max(tensor.shape, default=0) > _LARGEST_SIDE:
+            raise ModelError(
+                f"{path}: {name[:60]} of shape {tuple(tensor.shape)} among {len(found)} tensors: damaged "
+                "or not what its name says"
+            )
+    if sum(tensor.numel() * tensor.element_size() for _, tensor in found) > LARGEST:
+        raise ModelError(f"{path}: tensors that claim more than {LARGEST / 1e9:.1f} GB")
+
+
+def _tensors(content: Any, depth: int = _DEEPEST) -> Iterator[tuple[str, Any]]:
+    if isinstance(content, Mapping) and depth:
+        for key, value in content.items():
+            if hasattr(value, "element_size"):
+                yield str(key), value
+            else:
+                yield from _tensors(value, depth - 1)
 
 
 def read_state_dict(path: Path) -> Any:
@@ -64,6 +111,7 @@ def read_state_dict(path: Path) -> Any:
             raise ModelError(
                 f"{path}: want a .safetensors file, got an unreadable one ({error})"
             ) from error
+        _refuse_claims(path, state)
     if not isinstance(state, dict) or not state:
         raise ModelError(f"{path}: want a state dict, got {type(state).__name__}")
     return state
@@ -71,7 +119,9 @@ def read_state_dict(path: Path) -> Any:
 
 def unwrap_state_dict(content: Any, *, source: str) -> dict[str, Array]:
     """The tensors inside the usual wrappers, without `module.` and the like before their names."""
-    while isinstance(content, Mapping):
+    for _ in range(_DEEPEST):
+        if not isinstance(content, Mapping):
+            break
         wrapper = next((key for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if wrapper is None:
             break
