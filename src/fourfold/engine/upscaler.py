@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import ceil, lcm
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -63,8 +63,7 @@ class Upscaler:
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         tile: side of the part of the LR picture that is kept from each window, or `auto`: as large
-            as `max_memory` allows (0 is the same). At least 32. The halo around it is computed from
-            the network.
+            as `max_memory` allows (0 is the same); at least 32. The halo around it comes on top.
         texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; bundled models only.
         tta: average the 8 flips and quarter turns; 8 times the work.
         consistency: one back-projection step, so that the result downscaled equals the input, and
@@ -108,6 +107,9 @@ class Upscaler:
         wanted = usage.consistency if consistency is None else consistency
         self.consistency = wanted and self.scale > 1
         self._border = usage.shave if consistency is None else BORDER * self.consistency
+        # Without a border pixels are added for a size rule alone: as spandrel, which other programs
+        # run such networks by, adds them.
+        self._mirror: Literal["symmetric", "reflect"] = "symmetric" if self._border else "reflect"
         self._opened: dict[tuple[int, str], Backend] = {}
         self._lock = threading.Lock()
 
@@ -189,7 +191,7 @@ class Upscaler:
             there = seen.common(frame.picture)
             pixels = read(there.within(frame.picture))
             dtypes[:] = [pixels.dtype]
-            lr = np.pad(to_float(pixels), there.margins(seen), mode="symmetric")
+            lr = np.pad(to_float(pixels), there.margins(seen), mode=self._mirror)
             if not transparent:
                 return lr
             lr[..., :-1] = extend_colour(lr[..., :-1], lr[..., -1])
@@ -370,7 +372,7 @@ class Upscaler:
         if (rows, columns) == (height, width):
             return backend.run(*inputs)
         more = ((0, 0), (0, 0), (0, rows - height), (0, columns - width))
-        outputs = backend.run(*(np.pad(x, more, mode="symmetric") for x in inputs))
+        outputs = backend.run(*(np.pad(x, more, mode=self._mirror) for x in inputs))
         scale = program.traits.scale
         return [y[:, :, : height * scale, : width * scale] for y in outputs]
 
