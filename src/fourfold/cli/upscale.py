@@ -73,6 +73,12 @@ def upscale(
         help="0 faithful (SRResNet), 1 most detail (SRGAN).",
         rich_help_panel=_QUALITY,
     ),
+    denoise: float | None = typer.Option(
+        None,
+        metavar="0..1",
+        help="Of the photo models: 0 removes nothing, 1 all noise and blocks it can.",
+        rich_help_panel=_QUALITY,
+    ),
     tta: bool = typer.Option(
         False,
         "--tta",
@@ -207,6 +213,7 @@ def upscale(
         "scale": scale,
         "fit": fit,
         "texture": texture,
+        "denoise": denoise,
         "tta": tta,
         "consistency": consistency,
         "backend": backend,

@@ -16,7 +16,8 @@ from fourfold.errors import InputError, OutputError
 from fourfold.files.parts import locked_part
 from fourfold.files.paths import STDIO, atomic_path
 from fourfold.jobs.claims import Claims, claim
-from fourfold.jobs.engines import choose_model
+from fourfold.jobs.engines import Engines
+from fourfold.jobs.looks import Engine, engine_for, look_at_picture
 from fourfold.jobs.naming import Target, check_pixels, plan_target
 from fourfold.jobs.outcome import Outcome, Report, Ticks
 from fourfold.jobs.records import Record, engine_record, write_record
@@ -34,6 +35,8 @@ class Picture:
 
     request: Request
     upscaler: Upscaler
+    why: str
+    """It runs on this one."""
     target: Target
     record: Record
     sheets: list[Sheet]
@@ -73,7 +76,7 @@ class Picture:
             height=target.height,
             pages=sum(sheet.source.pages for sheet in self.sheets),
             model=self.upscaler.network.name,
-            why=choose_model(self.request)[1],
+            why=self.why,
             notes=(*target.notes, *self._network_notes(), *notes),
         )
 
@@ -89,20 +92,20 @@ class Picture:
 
 
 def prepare(
-    request: Request, upscaler: Upscaler, claims: Claims, *, stop: threading.Event | None = None
+    request: Request, engines: Engines, claims: Claims, *, stop: threading.Event | None = None
 ) -> Picture:
-    """Read the header, decide what comes out, claim the result, decode.
+    """Read the header, choose the model, decide what comes out, claim the result, decode.
 
     Raises `Finished` when the result exists and is kept, `Busy` when another process makes it;
     `InputError` and `OutputError` as their parts do.
     """
     with open_picture(request) as source:
-        target = plan_target(
-            source, request, network_scale=upscaler.scale, memory=upscaler.max_memory
-        )
+        upscaler, why = picture_engine(request, source, engines)
+        target = target_of(request, source, upscaler)
         picture = Picture(
             request=request,
             upscaler=upscaler,
+            why=why,
             target=target,
             record=picture_record(request, target, upscaler),
             sheets=[],
@@ -127,6 +130,20 @@ def open_picture(request: Request) -> Iterator[Source]:
     name = Path("standard input") if request.source == STDIO else Path(request.name)
     with open_source(request.path or name, content) as source:
         yield source
+
+
+def picture_engine(request: Request, source: Source, engines: Engines) -> Engine:
+    """The engine for a picture, which is looked at where that is left to `auto`."""
+
+    def place() -> Path | None:
+        return target_of(request, source, engines.of(request)).path
+
+    return engine_for(request, engines, lambda: look_at_picture(source), place)
+
+
+def target_of(request: Request, source: Source, upscaler: Upscaler) -> Target:
+    """See `plan_target`."""
+    return plan_target(source, request, network_scale=upscaler.scale, memory=upscaler.max_memory)
 
 
 def picture_record(request: Request, target: Target, upscaler: Upscaler) -> Record:
@@ -196,4 +213,11 @@ def _write(picture: Picture, part: Path, stop: threading.Event | None) -> tuple[
     return tuple(notes)
 
 
-__all__ = ["Picture", "open_picture", "picture_record", "prepare"]
+__all__ = [
+    "Picture",
+    "open_picture",
+    "picture_engine",
+    "picture_record",
+    "prepare",
+    "target_of",
+]

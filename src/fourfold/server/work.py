@@ -206,7 +206,7 @@ def _estimate_file(service: Service, id_: str, form: Form, path: Path) -> dict[s
     path.rename(kept)
     asked = make_request(kept, service.folder.results(id_), options, service.settings)
     try:
-        made = plan(asked, upscaler=service.engines.of(asked)).as_dict()
+        made = plan(asked, upscaler=service.engines).as_dict()
     except FourfoldError as error:
         said = str(error).replace(str(kept), form.name)
         raise Problem(problem_of(error).status, said) from error
@@ -241,7 +241,7 @@ def _enlarge_crop(service: Service, form: Form, path: Path) -> bytes:
     if not service.previews.acquire(timeout=service.settings.patience):
         raise Problem(503, "too many previews at once; come again", retry_after=2)
     try:
-        content = run(asked, upscaler=service.engines.of(asked)).content
+        content = run(asked, upscaler=service.engines).content
     finally:
         service.previews.release()
     assert content is not None, "bytes without a target come back as bytes"
