@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fourfold.cli.lines import json_line, one_line
+from fourfold.cli.lines import by_models, json_line, one_line
 from fourfold.cli.many import is_for_many, terminable, upscale_many
 from fourfold.cli.verbose import VERBOSE
 from fourfold.cli.watch import Watch, clock
@@ -287,15 +288,24 @@ def _standard_output(names: list[str], out: str | None) -> str | None:
 
 def _run_all(requests: list[Request], *, as_json: bool, quiet: bool) -> list[str]:
     """Do the work; returns the reasons of what failed."""
+    from fourfold.engine.choose import AUTO
     from fourfold.jobs.pipeline import run_all
 
     failures: list[str] = []
-    with Watch(len(requests)) as watch, closing(run_all(requests, progress=watch)) as outcomes:
+    pictures = Counter[str]()
+    tell = not as_json and any(request.model == AUTO for request in requests)
+    with (
+        Watch(len(requests), tell=tell) as watch,
+        closing(run_all(requests, progress=watch)) as outcomes,
+    ):
         for outcome in outcomes:
             watch.finished(skipped=outcome.status == "skipped")
             _report(outcome, as_json=as_json, quiet=quiet)
             if outcome.status == "failed":
                 failures.append(outcome.reason or outcome.input)
+            pictures[outcome.model] += outcome.status == "done" and outcome.frames is None
+    if tell and len(requests) > 1 and pictures.total():
+        print(one_line(f"fourfold: pictures: {by_models(+pictures)}"), file=sys.stderr)
     return failures
 
 
@@ -324,7 +334,8 @@ def _planned(plan: Plan) -> str:
     width, height = plan.shown
     return (
         f"{plan.path or 'standard output'}  {width}x{height}{many}  about "
-        f"{clock(plan.seconds)} at {plan.megapixels_per_second:.1f} MP/s"
+        f"{clock(plan.seconds)} at {plan.megapixels_per_second:.1f} MP/s by {plan.model}"
+        + ("" if plan.why == "as asked" else f" ({plan.why})")
         + (f"  ({plan.exists})" if plan.exists else "")
     )
 

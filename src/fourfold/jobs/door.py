@@ -137,6 +137,7 @@ def plan_all(
 
 
 def _plan(request: Request, engines: Engines) -> Plan:
+    engines.of(request)  # as in `jobs.pipeline.prepare_job`
     return _plan_film(request, engines) if request.is_film else _plan_picture(request, engines)
 
 

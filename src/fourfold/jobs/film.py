@@ -46,7 +46,7 @@ class Film:
             self.output,
             self.upscaler,
             replace(self.request.film_settings(), overwrite=True),  # the claim has seen to it
-            progress=None if report is None else _reported(self.request.name, report),
+            progress=None if report is None else _reported(self, report),
             cancel=None if stop is None else stop.is_set,
             sign=lambda part: write_record(part, self.record),
         )
@@ -148,11 +148,13 @@ def film_record(request: Request, plan: Plan, upscaler: Upscaler) -> Record:
     }
 
 
-def _reported(name: str, report: Report) -> FilmReport:
+def _reported(film: Film, report: Report) -> FilmReport:
     def tell(now: FilmProgress) -> None:
         report(
             Progress(
-                input=name,
+                input=film.request.name,
+                model=film.upscaler.network.name,
+                why=film.why,
                 stage=now.stage,
                 done=now.frames,
                 total=now.total or now.guess,

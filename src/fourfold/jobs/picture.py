@@ -48,7 +48,13 @@ class Picture:
         """Run the network over all pages and resize the result."""
         sources = [sheet.source for sheet in self.sheets]
         pixels = sum(source.width * source.height * source.pages for source in sources)
-        ticks = Ticks(self.request.name, pixels * self.upscaler.scale**2, report)
+        ticks = Ticks(
+            self.request.name,
+            pixels * self.upscaler.scale**2,
+            report,
+            model=self.upscaler.network.name,
+            why=self.why,
+        )
         for sheet in self.sheets:
             enlarge_sheet(sheet, self.folder, self.upscaler, ticks, stop)
 

@@ -105,6 +105,7 @@ def prepare_job(
     request: Request, engines: Engines, claims: Claims, stop: threading.Event | None
 ) -> Job:
     """Claim and read; see `jobs.picture.prepare`."""
+    engines.of(request)  # options that contradict each other are told before files are read
     if request.is_film:
         return prepare_film(request, engines, claims)
     return prepare(request, engines, claims, stop=stop)
