@@ -107,7 +107,8 @@ def look_at_film(info: VideoInfo, start: Fraction | None) -> Verdict:
 def _frames(info: VideoInfo, start: Fraction | None) -> Iterator[Image]:
     begin = None if start is None else info.start + start
     count = min(_FIRST, max(_FRAMES, _DECODED // (info.width * info.height)))
-    for frame in islice(FrameReader(info, start=begin), 0, count, count // _FRAMES):
+    count = min(count, info.expected_frames or count)
+    for frame in islice(FrameReader(info, start=begin), 0, count, max(1, count // _FRAMES)):
         yield to_float(frame.pixels)
 
 
