@@ -25,6 +25,7 @@ from fourfold.jobs.request import (
     Request,
     unknown_option,
 )
+from fourfold.jobs.size import work
 from fourfold.pictures.encode import losses
 
 
@@ -147,7 +148,8 @@ def _plan_picture(request: Request, engines: Engines) -> Plan:
         target = target_of(request, source, upscaler)
         pages = max(source.pages, source.sheets)
         rate = pixel_rate(upscaler)
-        seconds = source.width * source.height * pages / rate
+        size, wanted = (source.height, source.width), (target.height, target.width)
+        seconds = work(size, wanted, upscaler.scale) * pages / rate
         return Plan(
             input=request.name,
             path=target.path,

@@ -23,6 +23,7 @@ from fourfold.jobs.outcome import Outcome, Report, Ticks
 from fourfold.jobs.records import Record, engine_record, write_record
 from fourfold.jobs.request import Request
 from fourfold.jobs.sheet import STORE_SHARE, Sheet, enlarge_sheet
+from fourfold.jobs.size import work
 from fourfold.pictures.decode import decode
 from fourfold.pictures.encode import encode
 from fourfold.pictures.source import Source, open_source
@@ -46,11 +47,14 @@ class Picture:
 
     def enlarge(self, report: Report | None, stop: threading.Event | None) -> None:
         """Run the network over all pages and resize the result."""
-        sources = [sheet.source for sheet in self.sheets]
-        pixels = sum(source.width * source.height * source.pages for source in sources)
+        scale = self.upscaler.scale
+        pixels = sum(
+            work((s.source.height, s.source.width), (s.height, s.width), scale) * s.source.pages
+            for s in self.sheets
+        )
         ticks = Ticks(
             self.request.name,
-            pixels * self.upscaler.scale**2,
+            pixels * scale**2,
             report,
             model=self.upscaler.network.name,
             why=self.why,
