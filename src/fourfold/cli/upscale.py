@@ -59,7 +59,7 @@ def upscale(
         "--scale",
         "--outscale",
         metavar="N",
-        help="Times as large, 1 to 16: the network, then Lanczos.",
+        help="Times as large, 1 to 16: the network (twice from 6 on), then resized.",
         rich_help_panel=_SIZE,
     ),
     fit: str | None = typer.Option(

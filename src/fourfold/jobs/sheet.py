@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fourfold.engine.tiles import Box
 from fourfold.engine.upscaler import Upscaler
 from fourfold.imaging.arrays import AnyImage, from_float, to_float
-from fourfold.imaging.resize import resize_by_strips
+from fourfold.imaging.resize import Kernel, resize_by_strips
 from fourfold.imaging.turns import Turn
 from fourfold.jobs.size import passes
 from fourfold.jobs.stages import call_until
@@ -165,10 +165,14 @@ def _resized(
     in_memory: int,
     stop: threading.Event | None,
 ) -> PixelStore:
-    """Pages of `out_size` by Lanczos, strip by strip; closes `store`."""
+    """Pages of `out_size`, strip by strip; closes `store`.
+
+    Cubic to make them smaller, Lanczos to make them larger (docs/decisions/0052).
+    """
     pages, channels, alpha = source.pages, store.shape[2], source.alpha
     size = (store.shape[0] // pages, store.shape[1])
     shape = (out_size[0] * pages, out_size[1], channels)
+    kernel: Kernel = "cubic" if out_size < size else "lanczos3"
     result = PixelStore(shape, store.dtype, folder=folder, in_memory=in_memory)
     try:
         for page in range(pages):
@@ -177,7 +181,8 @@ def _resized(
                 rows = to_float(store.read(first + top, first + bottom, 0, size[1]))
                 return _premultiplied(rows) if alpha else rows
 
-            for top, strip in resize_by_strips(read_rows, size=size, out_size=out_size):
+            strips = resize_by_strips(read_rows, size=size, out_size=out_size, kernel=kernel)
+            for top, strip in strips:
                 _check(stop)
                 straight = _straight(strip) if alpha else strip
                 result.write(page * out_size[0] + top, 0, from_float(straight, store.dtype))
