@@ -144,7 +144,10 @@ def test_options_settle_it_without_a_look(tmp_path: Path, monkeypatch: pytest.Mo
         ({"denoise": 1.0}, PHOTO),
         ({"model": "srresnet-fast-x4"}, "srresnet-fast-x4"),
     ):
-        assert plan(Request(source=path, **options)).model == model
+        request = Request(source=path, **options)
+        with open_picture(request) as source:
+            engine = picture.picture_engine(request, source, Engines())
+        assert engine.upscaler.network.name == model
     assert upscale_file(path, upscaler=Nearest()).model == "nearest"
 
 
