@@ -173,7 +173,7 @@ def test_an_engine_opened_for_a_request_serves_its_like(tmp_path: Path, photo: P
 def test_films_and_pictures_get_the_model_that_suits_them() -> None:
     from fourfold.jobs.engines import choose_model
 
-    assert choose_model(Request(source="a.mp4"))[0] == "srresnet-x4"
+    assert choose_model(Request(source="a.mp4"))[0] == "srresnet-fast-x4"
     assert choose_model(Request(source="a.png"))[0] == "srgan-x4"
     assert choose_model(Request(source="a.mp4", texture=0.5))[0] == "srgan-x4"
     assert choose_model(Request(source="a.mp4", model="x"))[0] == "x"

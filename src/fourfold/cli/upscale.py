@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fourfold.cli.lines import json_line, one_line
+from fourfold.cli.lines import by_models, json_line, one_line
 from fourfold.cli.many import is_for_many, terminable, upscale_many
 from fourfold.cli.verbose import VERBOSE
 from fourfold.cli.watch import Watch, clock
@@ -61,7 +62,7 @@ def upscale(
         "--scale",
         "--outscale",
         metavar="N",
-        help="Times as large, 1 to 16: the network, then Lanczos.",
+        help="Times as large, 1 to 16: the network (twice from 6 on), then resized.",
         rich_help_panel=_SIZE,
     ),
     fit: str | None = typer.Option(
@@ -74,6 +75,12 @@ def upscale(
         None,
         metavar="0..1",
         help="0 faithful (SRResNet), 1 most detail (SRGAN).",
+        rich_help_panel=_QUALITY,
+    ),
+    denoise: float | None = typer.Option(
+        None,
+        metavar="0..1",
+        help="Of the photo models: 0 removes nothing, 1 all noise and blocks it can.",
         rich_help_panel=_QUALITY,
     ),
     tta: bool = typer.Option(
@@ -210,6 +217,7 @@ def upscale(
         "scale": scale,
         "fit": fit,
         "texture": texture,
+        "denoise": denoise,
         "tta": tta,
         "consistency": consistency,
         "backend": backend,
@@ -293,15 +301,24 @@ def _check_single_machine(out: str | None, *, as_json: bool, many: bool) -> None
 
 def _run_all(requests: list[Request], *, as_json: bool, quiet: bool) -> list[str]:
     """Do the work; returns the reasons of what failed."""
+    from fourfold.engine.choose import AUTO
     from fourfold.jobs.pipeline import run_all
 
     failures: list[str] = []
-    with Watch(len(requests)) as watch, closing(run_all(requests, progress=watch)) as outcomes:
+    pictures = Counter[str]()
+    tell = not as_json and any(request.model == AUTO for request in requests)
+    with (
+        Watch(len(requests), tell=tell) as watch,
+        closing(run_all(requests, progress=watch)) as outcomes,
+    ):
         for outcome in outcomes:
             watch.finished(skipped=outcome.status == "skipped")
             _report(outcome, as_json=as_json, quiet=quiet)
             if outcome.status == "failed":
                 failures.append(outcome.reason or outcome.input)
+            pictures[outcome.model] += outcome.status == "done" and outcome.frames is None
+    if tell and len(requests) > 1 and pictures.total():
+        print(one_line(f"fourfold: pictures: {by_models(+pictures)}"), file=sys.stderr)
     return failures
 
 
@@ -330,7 +347,8 @@ def _planned(plan: Plan) -> str:
     width, height = plan.shown
     return (
         f"{plan.path or 'standard output'}  {width}x{height}{many}  about "
-        f"{clock(plan.seconds)} at {plan.megapixels_per_second:.1f} MP/s"
+        f"{clock(plan.seconds)} at {plan.megapixels_per_second:.1f} MP/s by {plan.model}"
+        + ("" if plan.why == "as asked" else f" ({plan.why})")
         + (f"  ({plan.exists})" if plan.exists else "")
     )
 

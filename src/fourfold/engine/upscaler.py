@@ -64,7 +64,9 @@ class Upscaler:
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         tile: side of the part of the LR picture that is kept from each window, or `auto`: as large
             as `max_memory` allows (0 is the same); at least 32. The halo around it comes on top.
-        texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; bundled models only.
+        texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; those two models only.
+        denoise: 0 (nothing removed) to 1 (as trained), a blend of a model for photographs, such as
+            `srgan-photo-x4`, with its clean one.
         tta: average the 8 flips and quarter turns; 8 times the work.
         consistency: one back-projection step, so that the result downscaled equals the input, and
             mirrored borders. False: the network and nothing else, as scores are published. None:
@@ -84,6 +86,7 @@ class Upscaler:
         precision: str = "auto",
         tile: int | str = "auto",
         texture: float | None = None,
+        denoise: float | None = None,
         tta: bool = False,
         consistency: bool | None = None,
         max_memory: str | int = "1GB",
@@ -94,7 +97,9 @@ class Upscaler:
                 raise UsageError(f"{option(name)}: want True or False, got {value!r}")
         check_names(backend=backend, device=device, precision=precision)
         as_torch = prefers_torch(backend=backend, device=device)
-        self.network: Network = load_network(model, texture=texture, torch=as_torch)
+        self.network: Network = load_network(
+            model, texture=texture, denoise=denoise, torch=as_torch
+        )
         self.choice: Choice = choose(
             backend=backend,
             device=device,

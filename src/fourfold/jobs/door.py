@@ -10,12 +10,12 @@ from typing import Any, Unpack
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import FourfoldError, UsageError
 from fourfold.jobs.claims import Claims, check_place, existing
-from fourfold.jobs.engines import Engines, choose_model, pixel_rate
-from fourfold.jobs.film import film_record, plan_film
+from fourfold.jobs.engines import Engines, pixel_rate
+from fourfold.jobs.film import film_engine, film_record, plan_film
 from fourfold.jobs.films.run import estimate_video
-from fourfold.jobs.naming import named_file, plan_target
+from fourfold.jobs.naming import named_file
 from fourfold.jobs.outcome import Outcome, Plan, Report
-from fourfold.jobs.picture import open_picture, picture_record
+from fourfold.jobs.picture import open_picture, picture_engine, picture_record, target_of
 from fourfold.jobs.pipeline import run
 from fourfold.jobs.records import Record
 from fourfold.jobs.request import (
@@ -27,6 +27,7 @@ from fourfold.jobs.request import (
     want_request,
     want_requests,
 )
+from fourfold.jobs.size import work
 from fourfold.pictures.encode import losses
 
 
@@ -111,13 +112,13 @@ def _check_names(options: Mapping[str, Any], known: Any) -> None:
             raise UsageError(unknown_option(name, known.__annotations__))
 
 
-def plan(request: Request, *, upscaler: Upscaler | None = None) -> Plan:
-    """What `run` would do, from the headers of the source; nothing is written.
+def plan(request: Request, *, upscaler: Upscaler | Engines | None = None) -> Plan:
+    """What `run` would do, from the headers of the source and a look at it; nothing is written.
 
     Raises as `run`, but for a result that exists, which the plan tells.
     """
     want_request(request)
-    return _plan(request, Engines(upscaler).of(request))
+    return _plan(request, Engines.among(upscaler))
 
 
 def plan_all(
@@ -126,9 +127,9 @@ def plan_all(
     """The plan of each request; a failed outcome for one that cannot be carried out."""
     engines, owners = Engines(upscaler), Claims()
     for request in want_requests(requests):
-        engine = engines.of(request)
+        engines.of(request)  # a bad model is one error, not one for each picture
         try:
-            made = _plan(request, engine)
+            made = _plan(request, engines)
             if made.path is not None:
                 owners.own(made.path, request.name)
         except UsageError:
@@ -139,19 +140,20 @@ def plan_all(
             yield made
 
 
-def _plan(request: Request, upscaler: Upscaler) -> Plan:
+def _plan(request: Request, engines: Engines) -> Plan:
     request.refuse_useless()
-    return _plan_film(request, upscaler) if request.is_film else _plan_picture(request, upscaler)
+    engines.of(request)  # as in `jobs.pipeline.prepare_job`
+    return _plan_film(request, engines) if request.is_film else _plan_picture(request, engines)
 
 
-def _plan_picture(request: Request, upscaler: Upscaler) -> Plan:
+def _plan_picture(request: Request, engines: Engines) -> Plan:
     with open_picture(request) as source:
-        target = plan_target(
-            source, request, network_scale=upscaler.scale, memory=upscaler.max_memory
-        )
+        upscaler, why = picture_engine(request, source, engines)
+        target = target_of(request, source, upscaler)
         pages = max(source.pages, source.sheets)
         rate = pixel_rate(upscaler)
-        seconds = source.width * source.height * pages / rate
+        size, wanted = (source.height, source.width), (target.height, target.width)
+        seconds = work(size, wanted, upscaler.scale) * pages / rate
         return Plan(
             input=request.name,
             path=target.path,
@@ -162,7 +164,7 @@ def _plan_picture(request: Request, upscaler: Upscaler) -> Plan:
             seconds=seconds,
             megapixels_per_second=target.width * target.height * pages / seconds / 1e6,
             model=upscaler.network.name,
-            why=choose_model(request)[1],
+            why=why,
             exists=_existing(
                 target.path, request, lambda: picture_record(request, target, upscaler)
             ),
@@ -170,7 +172,8 @@ def _plan_picture(request: Request, upscaler: Upscaler) -> Plan:
         )
 
 
-def _plan_film(request: Request, upscaler: Upscaler) -> Plan:
+def _plan_film(request: Request, engines: Engines) -> Plan:
+    upscaler, why = film_engine(request, engines)
     plan, settings = plan_film(request, upscaler), request.film_settings()
     assert request.path is not None, "plan_film has refused it"
     estimate = estimate_video(request.path, named_file(request), upscaler, settings)
@@ -185,7 +188,7 @@ def _plan_film(request: Request, upscaler: Upscaler) -> Plan:
         seconds=estimate.seconds,
         megapixels_per_second=estimate.megapixels_per_second,
         model=upscaler.network.name,
-        why=choose_model(request)[1],
+        why=why,
         exists=_existing(plan.output, request, lambda: film_record(request, plan, upscaler)),
         notes=estimate.notes,
         is_film=True,

@@ -22,6 +22,9 @@ class Progress:
     seconds: float
     """Since the network began."""
     seconds_left: float | None
+    model: str = ""
+    why: str = ""
+    """What it runs on, and why."""
     detail: Any = None
     """Films: the `jobs.films.progress.Progress` behind it."""
 
@@ -37,8 +40,11 @@ Report = Callable[[Progress], None]
 class Ticks:
     """Counts the pixels of one picture and reports."""
 
-    def __init__(self, name: str, total: int, report: Report | None) -> None:
+    def __init__(
+        self, name: str, total: int, report: Report | None, *, model: str, why: str
+    ) -> None:
         self._name, self._total, self._report = name, total, report
+        self._model, self._why = model, why
         self._done, self._started = 0, time.perf_counter()
         self(0)
 
@@ -57,6 +63,8 @@ class Ticks:
                 total=self._total,
                 seconds=seconds,
                 seconds_left=left,
+                model=self._model,
+                why=self._why,
             )
         )
 

@@ -47,7 +47,7 @@ def run(
     *,
     progress: Report | None = None,
     stop: threading.Event | None = None,
-    upscaler: Upscaler | None = None,
+    upscaler: Upscaler | Engines | None = None,
     claims: Claims | None = None,
     turn: AbstractContextManager[object] | None = None,
 ) -> Outcome:
@@ -59,7 +59,7 @@ def run(
         stop: when set, the work ends with `Cancelled` after the tile or frame under way. Films go
             on from their last finished segment when they are run again.
         upscaler: one to share between threads and calls, from `open_upscaler`, or any other for a
-            request that sets none of its options.
+            request that sets none of its options; or `Engines`, several to share.
         claims: shared by calls whose inputs must not have one result.
         turn: held while the network runs, so that of several threads one runs it and the others
             read and write meanwhile.
@@ -70,7 +70,7 @@ def run(
     want_request(request)
     started = time.perf_counter()
     try:
-        job = prepare_job(request, Engines(upscaler).of(request), claims or Claims(), stop)
+        job = prepare_job(request, Engines.among(upscaler), claims or Claims(), stop)
         try:
             with turn or nullcontext():
                 job.enlarge(progress, stop)
@@ -104,13 +104,14 @@ def run_all(
 
 
 def prepare_job(
-    request: Request, upscaler: Upscaler, claims: Claims, stop: threading.Event | None
+    request: Request, engines: Engines, claims: Claims, stop: threading.Event | None
 ) -> Job:
     """Claim and read; see `jobs.picture.prepare`."""
     request.refuse_useless()
+    engines.of(request)  # options that contradict each other are told before files are read
     if request.is_film:
-        return prepare_film(request, upscaler, claims)
-    return prepare(request, upscaler, claims, stop=stop)
+        return prepare_film(request, engines, claims)
+    return prepare(request, engines, claims, stop=stop)
 
 
 _Numbered = tuple[int, Outcome | None]
@@ -201,8 +202,7 @@ class _Run:
     def _prepare(self, number: int, request: Request) -> _Work | _Numbered:
         started = time.perf_counter()
         try:
-            upscaler = self.engines.of(request)
-            job = prepare_job(request, upscaler, self._claims, self.crew.stop)
+            job = prepare_job(request, self.engines, self._claims, self.crew.stop)
         except Finished as kept:
             return number, _kept(request, kept)
         except Busy:

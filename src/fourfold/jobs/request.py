@@ -106,6 +106,8 @@ class Request(BaseModel):
     """Side of a tile in LR pixels, at least 32."""
     texture: float | None = None
     """0 faithful to 1 most detail."""
+    denoise: float | None = None
+    """0 nothing removed to 1 as trained: of models for photographs, which `auto` then means."""
     tta: bool = False
     consistency: bool | None = None
     """The back-projection step; None: as the model needs it."""
@@ -152,6 +154,15 @@ class Request(BaseModel):
             raise UsageError(
                 f"{option('texture')}: want 0 (faithful) to 1 (most detail), got {self.texture:g}"
             )
+        if self.denoise is not None and not 0 <= self.denoise <= 1:
+            raise UsageError(
+                f"{option('denoise')}: want 0 (nothing removed) to 1 (as trained), "
+                f"got {self.denoise:g}"
+            )
+        if self.texture is not None and self.denoise is not None:
+            raise UsageError(
+                f"{option('texture')} and {option('denoise')}: want one of them, got both"
+            )
         parse_tile(self.tile)
         parse_memory(self.max_memory)
         if self.quality is not None and not 1 <= self.quality <= 100:
@@ -189,6 +200,11 @@ class Request(BaseModel):
         if self.kind != "auto":
             return self.kind == "film"
         return not isinstance(self.source, bytes) and has_film_suffix(Path(self.source))
+
+    @property
+    def input(self) -> Literal["still", "film"]:
+        """What `engine.choose` tells apart."""
+        return "film" if self.is_film else "still"
 
     @property
     def name(self) -> str:
@@ -280,6 +296,7 @@ class EngineOptions(TypedDict, total=False):
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     tile: int | str
     texture: float | None
+    denoise: float | None
     tta: bool
     consistency: bool | None
     max_memory: str | int

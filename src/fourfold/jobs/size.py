@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 from fourfold.errors import UsageError, option
@@ -20,6 +21,9 @@ FRAMES: Final = {
 """Width and height people mean by these names (2k: DCI; 4k and 8k: UHD)."""
 
 SCALE_RANGE: Final = (1.0, 16.0)
+
+_AGAIN: Final = 1.5
+"""How much is left to enlarge from which the network runs once more: less is not worth the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,27 @@ class TargetSize:
         return f"_x{self.scale or network_scale:g}"
 
 
+def passes(size: tuple[int, int], wanted: tuple[int, int], network: int) -> list[tuple[int, int]]:
+    """Sizes after each run of a network that enlarges `network` times; the last one is `wanted`.
+
+    What a run gives is resized to the next size. Small steps come first, since they cost least.
+
+    >>> passes((10, 10), (80, 80), 4), passes((10, 10), (50, 50), 4)
+    ([(20, 20), (80, 80)], [(50, 50)])
+    """
+    sizes = [wanted]
+    while (
+        network > 1 and max(b / a for a, b in zip(size, sizes[0], strict=True)) >= _AGAIN * network
+    ):
+        sizes.insert(0, (ceil(sizes[0][0] / network), ceil(sizes[0][1] / network)))
+    return sizes
+
+
+def work(size: tuple[int, int], wanted: tuple[int, int], network: int) -> int:
+    """Pixels a network sees in all `passes`."""
+    return sum(a * b for a, b in (size, *passes(size, wanted, network)[:-1]))
+
+
 def _parse_frame(text: str) -> tuple[int, int]:
     if text.lower() in FRAMES:
         return FRAMES[text.lower()]
@@ -67,4 +92,4 @@ def _parse_frame(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-__all__ = ["FRAMES", "SCALE_RANGE", "TargetSize"]
+__all__ = ["FRAMES", "SCALE_RANGE", "TargetSize", "passes", "work"]

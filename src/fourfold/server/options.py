@@ -15,7 +15,9 @@ from fourfold.jobs.request import Request, unknown_option
 from fourfold.server.settings import Settings
 from fourfold.weights.zoo import BUNDLED
 
-_PICTURES: Final = ("model", "scale", "fit", "texture", "tta", "consistency", "ext", "quality")
+_PICTURES: Final = (
+    *("model", "scale", "fit", "texture", "denoise", "tta", "consistency", "ext", "quality"),
+)
 _FILMS: Final = ("codec", "crf", "preset", "start", "end", "frames", "preview")
 MODELS: Final = (AUTO, *BUNDLED)
 """Names only: a path would let strangers open files of this machine."""

@@ -254,7 +254,8 @@ def blend_models(faithful: Model, detailed: Model, *, texture: float) -> Model:
         tensors=tensors,
         license=" AND ".join(licenses),
         source=f"blend of {first.sha256} and {second.sha256}",
-        usage=first.usage,
+        # Agreement with the input would bring back what one of them removes.
+        usage=first.usage if second.usage.consistency else second.usage,
         layout=first.layout,
         training={"blend": {"faithful": first.name, "detailed": second.name, "texture": texture}},
     )
