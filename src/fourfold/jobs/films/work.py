@@ -17,11 +17,12 @@ from fourfold.films.kept import Keeper, kept_frames
 from fourfold.films.packets import Stamp, read_segment
 from fourfold.imaging.arrays import AnyImage
 from fourfold.imaging.resize import imresize
+from fourfold.jobs.films.frames import enlarge_frames
 from fourfold.jobs.films.parts import FilmPart
 from fourfold.jobs.films.progress import Meter
 from fourfold.jobs.films.scratch import Scratch
 from fourfold.jobs.films.settings import Plan
-from fourfold.jobs.stages import Cancelled, Channel, Crew, call_until
+from fourfold.jobs.stages import Cancelled, Channel, Crew
 
 _DECODED_FRAMES: Final = 4
 _ENLARGED_FRAMES: Final = 1
@@ -29,8 +30,6 @@ _ENLARGED_FRAMES: Final = 1
 
 KEEP_SECONDS = 30.0
 """Work after which the frames of an unfinished segment are written to disk: what a kill can cost."""
-
-_STOPPED: Final = "stopped; finished segments are kept, the same call goes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +68,10 @@ def render(
     crew.start(lambda: _decode(reader, decoded, limit), "decode")
     crew.start(lambda: _encode(plan, enlarged, scratch, part.number, kept), "encode")
     count = repeated = 0
-    last: AnyImage | None = None
-    result: AnyImage | None = None
     try:
-        for frame in decoded:
-            if cancelled is not None and cancelled():
-                raise Cancelled(_STOPPED)
-            same = last is not None and np.array_equal(frame.pixels, last)
-            if result is None or not same:
-                result = _enlarged(upscaler, frame.pixels, cancelled)
-                if plan.preview:
-                    result = beside_bicubic(frame.pixels, result, plan)
-            last = frame.pixels
-            enlarged.put((result, Stamp(frame.pts, frame.duration, frame.captions)))
+        for frame, result, same in enlarge_frames(decoded, upscaler, cancelled=cancelled):
+            shown = beside_bicubic(frame.pixels, result, plan) if plan.preview else result
+            enlarged.put((shown, Stamp(frame.pts, frame.duration, frame.captions)))
             count, repeated = count + 1, repeated + same
             if meter is not None:
                 meter.frame(repeated=same)
@@ -92,16 +82,6 @@ def render(
     finally:
         crew.join()
     return Rendered(done + count, repeated, reader.damaged, reader.moved, reader.captions)
-
-
-def _enlarged(
-    upscaler: Upscaler, pixels: AnyImage, cancelled: Callable[[], bool] | None
-) -> AnyImage:
-    """A frame; `Cancelled` at once, though it takes seconds."""
-    try:
-        return call_until(lambda: upscaler.upscale(pixels), cancelled)
-    except InterruptedError as error:
-        raise Cancelled(_STOPPED) from error
 
 
 def _decode(reader: FrameReader, decoded: Channel[Frame], limit: int | None) -> None:
