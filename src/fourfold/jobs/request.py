@@ -132,6 +132,7 @@ class Request(BaseModel):
     end: str | float | None = None
     frames: int | None = None
     preview: bool = False
+    pulldown: Literal["keep", "undo"] = "keep"
 
     if not TYPE_CHECKING:  # type checkers see the fields as keywords
 
@@ -201,6 +202,7 @@ class Request(BaseModel):
             end=None if self.end is None else parse_time(str(self.end), option="--end"),
             frames=self.frames,
             preview=self.preview,
+            pulldown=self.pulldown,
             suffix=self.suffix,
             overwrite=self.overwrite,
         )
@@ -273,6 +275,7 @@ class FilmOptions(_SizeOptions, total=False):
     end: str | float | None
     frames: int | None
     preview: bool
+    pulldown: Literal["keep", "undo"]
 
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +44,10 @@ class Rendered:
     """Frames of this run with closed captions."""
 
 
+Sink = Callable[[Channel[tuple[AnyImage, Stamp]]], None]
+"""Takes enlarged frames off a channel until it ends; in a thread of its own."""
+
+
 def render(
     part: FilmPart,
     upscaler: Upscaler,
@@ -59,14 +63,41 @@ def render(
     plan = part.plan
     kept, ready = scratch.kept(part.number)
     done = part.first + ready
+    rendered = enlarge_into(
+        lambda enlarged: _encode(plan, enlarged, scratch, part.number, kept),
+        plan,
+        upscaler,
+        skip=done,
+        limit=None if part.stop is None else max(0, part.stop - done),
+        meter=meter,
+        cancelled=cancelled,
+    )
+    return replace(rendered, frames=done + rendered.frames)
+
+
+def enlarge_into(
+    sink: Sink,
+    plan: Plan,
+    upscaler: Upscaler,
+    *,
+    skip: int = 0,
+    limit: int | None = None,
+    meter: Meter | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Rendered:
+    """Decode, enlarge and hand on the frames of a plan, but for the first `skip`; `limit` at most.
+
+    Raises `Cancelled` between two frames, and whatever a thread fails with.
+    """
     window = plan.window
-    reader = FrameReader(plan.info, start=window.start, end=window.end, skip=done)
+    reader = FrameReader(
+        plan.info, start=window.start, end=window.end, skip=skip, pulldown=bool(plan.pulldown)
+    )
     crew = Crew()
     decoded: Channel[Frame] = Channel(_DECODED_FRAMES, crew.stop)
     enlarged: Channel[tuple[AnyImage, Stamp]] = Channel(_ENLARGED_FRAMES, crew.stop)
-    limit = None if part.stop is None else max(0, part.stop - done)
     crew.start(lambda: _decode(reader, decoded, limit), "decode")
-    crew.start(lambda: _encode(plan, enlarged, scratch, part.number, kept), "encode")
+    crew.start(lambda: sink(enlarged), "encode")
     count = repeated = 0
     try:
         for frame, result, same in enlarge_frames(decoded, upscaler, cancelled=cancelled):
@@ -81,7 +112,7 @@ def render(
         raise
     finally:
         crew.join()
-    return Rendered(done + count, repeated, reader.damaged, reader.moved, reader.captions)
+    return Rendered(count, repeated, reader.damaged, reader.moved, reader.captions)
 
 
 def _decode(reader: FrameReader, decoded: Channel[Frame], limit: int | None) -> None:
@@ -168,4 +199,4 @@ def beside_bicubic(lr: AnyImage, sr: AnyImage, plan: Plan) -> AnyImage:
     return np.concatenate([bicubic, sr] if forwards else [sr, bicubic], axis=axis)
 
 
-__all__ = ["Cancelled", "Rendered", "beside_bicubic", "render"]
+__all__ = ["Cancelled", "Rendered", "beside_bicubic", "enlarge_into", "render"]
