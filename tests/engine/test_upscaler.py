@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fourfold import Upscaler
-from fourfold.engine import upscaler as module
+from fourfold.engine import windows as module
 from fourfold.errors import BackendOutOfMemory, ImageContractError, ModelNotFound, UsageError
 from fourfold.imaging.resize import imresize
 from fourfold.runtimes.backend import Tensor4

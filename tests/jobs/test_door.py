@@ -135,7 +135,7 @@ def test_stop_does_not_wait_for_the_tile_under_way(
     """Here a tile ends only when the call has."""
     at_work, go_on, stop = threading.Event(), threading.Event(), threading.Event()
     up = Upscaler(tiny_model(scale=2, num_blocks=1, width=4))
-    open_network = up._run
+    open_network = up._windows._run
     source = photo
     if film:
         pytest.importorskip("av")
@@ -148,7 +148,7 @@ def test_stop_does_not_wait_for_the_tile_under_way(
         assert go_on.wait(60)
         return open_network(*args)
 
-    monkeypatch.setattr(up, "_run", slow)
+    monkeypatch.setattr(up._windows, "_run", slow)
     with ThreadPoolExecutor(1) as pool:
         work = pool.submit(run, Request(source=source), stop=stop, upscaler=up)
         assert at_work.wait(30)

@@ -81,13 +81,13 @@ def test_what_is_read_off_a_file_equals_what_the_graph_says(tmp_path: Path) -> N
 def test_a_foreign_file_run_in_parts_equals_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fourfold.engine import upscaler
+    from fourfold.engine import windows
 
     model = tiny_model()
     (tmp_path / "m.onnx").write_bytes(build_onnx(model.graph, model.tensors).SerializeToString())
     whole = Upscaler(tmp_path / "m.onnx", precision="fp32").upscale(LR)
-    monkeypatch.setattr(upscaler, "WHOLE_SIDE", 1)
-    monkeypatch.setattr(upscaler, "UPSAMPLER_SIDE", 11)
+    monkeypatch.setattr(windows, "WHOLE_SIDE", 1)
+    monkeypatch.setattr(windows, "UPSAMPLER_SIDE", 11)
     up = Upscaler(tmp_path / "m.onnx", precision="fp32")
     assert len(up.network.parts) == 2
     assert np.abs(up.upscale(LR).astype(int) - whole).max() <= 1

@@ -9,7 +9,18 @@ from typing import Any, Final, NoReturn
 import typer
 
 from fourfold._version import __version__
-from fourfold.cli import bench, data, distill, doctor, evaluate, models, serve, train, upscale
+from fourfold.cli import (
+    bench,
+    data,
+    distill,
+    doctor,
+    evaluate,
+    models,
+    play,
+    serve,
+    train,
+    upscale,
+)
 from fourfold.cli.argv import expand_several_values
 from fourfold.cli.verbose import VERBOSE
 from fourfold.errors import FourfoldError, command_line_words
@@ -50,6 +61,10 @@ def _root(
 
 
 app.command(help=upscale.HELP)(upscale.upscale)
+app.command(
+    help=play.HELP,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)(play.play)
 app.command()(train.train)
 app.command()(distill.distill)
 app.command()(evaluate.evaluate)

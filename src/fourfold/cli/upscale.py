@@ -162,6 +162,18 @@ def upscale(
     frames: int | None = typer.Option(
         None, metavar="N", help="No more frames than these.", rich_help_panel=_FILMS
     ),
+    pulldown: str = typer.Option(
+        "keep",
+        metavar="P",
+        help="undo: film that was made video by 3:2 pulldown becomes film again.",
+        rich_help_panel=_FILMS,
+    ),
+    realtime: bool = typer.Option(
+        False,
+        "--realtime",
+        help="The best bundled model that keeps up with the film here.",
+        rich_help_panel=_FILMS,
+    ),
     preview: bool = typer.Option(
         False,
         "--preview",
@@ -237,6 +249,7 @@ def upscale(
         "end": end,
         "frames": frames,
         "preview": preview,
+        "pulldown": pulldown,
     }
     if is_for_many(names, out, engine=engine, shard=shard, of_ray=address or workers):
         from fourfold.cluster.run import Workers
@@ -261,6 +274,8 @@ def upscale(
     for name in useless_for_all(requests):
         _note(option(name), ["without effect on these inputs"])
     with terminable():
+        if realtime:
+            requests = [_in_time(request) for request in requests]
         if dry_run:
             failures = _plan_all(requests, as_json=as_json)
         else:
@@ -282,11 +297,25 @@ def _standard_output(names: list[str], out: str | None) -> str | None:
     """Where the result of standard input goes unless told: standard output, for other programs."""
     from fourfold.files.paths import STDIO
 
-    if names != [STDIO] or out is not None:
-        return out
-    if sys.stdout.isatty():
-        raise UsageError("upscale -: want -o FILE, or > FILE; a picture is nothing for a terminal")
-    return STDIO
+    if names == [STDIO] and out is None:
+        out = STDIO
+    if out == STDIO and sys.stdout.isatty():
+        raise UsageError(
+            "standard output: want -o FILE, > FILE or | PROGRAM; pictures and films are nothing for a "
+            "terminal (`fourfold play` shows a film)"
+        )
+    return out
+
+
+def _in_time(request: Request) -> Request:
+    """A film with the model that keeps up with it; what was found out is told on stderr."""
+    if not request.is_film:
+        return request
+    from fourfold.jobs.films.realtime import in_time
+
+    chosen, told = in_time(request)
+    print(one_line(f"fourfold: {request.name}: {told}"), file=sys.stderr)
+    return chosen
 
 
 def _check_single_machine(out: str | None, *, as_json: bool, many: bool) -> None:

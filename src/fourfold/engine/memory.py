@@ -29,6 +29,10 @@ _BYTES_PER_RESULT_PIXEL: Final = 12.5
 
 _DIGITS: Final = 9
 """More than any picture's side has."""
+
+_VALUES_AT_END: Final = 3
+"""Numbers for each of the result's that a program from pixels to pixels holds at its end."""
+
 _LARGEST: Final = 768
 _SMALLEST: Final = 64
 
@@ -79,16 +83,29 @@ def parse_tile(value: int | str) -> int | None:
     return int(text)
 
 
-def plan_tile(network: Network, framed: Box, region: Box, *, halo: int, budget: int) -> int:
+def share_of(budget: int, lanes: int) -> int:
+    """What each of several windows at once may count on, as if it were the only one."""
+    return int(
+        (budget * (1 - _STORES_SHARE) - _PROCESS) / lanes + _PROCESS + budget * _STORES_SHARE
+    )
+
+
+def plan_tile(
+    network: Network, framed: Box, region: Box, *, halo: int, budget: int, in_one: bool = False
+) -> int:
     """Side of the largest tile that should keep the process under `budget` bytes.
 
     Args:
         framed: the picture with all that may be read around it.
         region: the part of it that is enlarged.
         halo: context of a tile, in LR pixels.
+        in_one: the network and all around it is one program, which ends at low resolution.
     """
     room = budget * (1 - _STORES_SHARE) - _PROCESS
-    per_window = _BYTES_PER_FLOAT * network.parts[0].traits.floats_per_pixel
+    floats = network.parts[0].traits.floats_per_pixel
+    if in_one:
+        floats = max(floats, _VALUES_AT_END * network.channels * network.scale**2)
+    per_window = _BYTES_PER_FLOAT * floats
     per_kept = _BYTES_PER_RESULT_PIXEL * network.scale**2
     tile = _LARGEST
     while tile > _SMALLEST:
@@ -101,4 +118,4 @@ def plan_tile(network: Network, framed: Box, region: Box, *, halo: int, budget: 
     return tile
 
 
-__all__ = ["LEAST_MEMORY", "LEAST_TILE", "parse_memory", "parse_tile", "plan_tile"]
+__all__ = ["LEAST_MEMORY", "LEAST_TILE", "parse_memory", "parse_tile", "plan_tile", "share_of"]

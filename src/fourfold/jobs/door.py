@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import FourfoldError, UsageError
+from fourfold.files.paths import STDIO
 from fourfold.jobs.claims import Claims, check_place, existing
 from fourfold.jobs.engines import Engines, pixel_rate
 from fourfold.jobs.film import film_engine, film_record, plan_film
@@ -176,10 +177,12 @@ def _plan_film(request: Request, engines: Engines) -> Plan:
     upscaler, why = film_engine(request, engines)
     plan, settings = plan_film(request, upscaler), request.film_settings()
     assert request.path is not None, "plan_film has refused it"
-    estimate = estimate_video(request.path, named_file(request), upscaler, settings)
+    to_file = request.target != STDIO
+    target = named_file(request) if to_file else plan.output
+    estimate = estimate_video(request.path, target, upscaler, settings)
     return Plan(
         input=request.name,
-        path=plan.output,
+        path=plan.output if to_file else None,
         width=estimate.width,
         height=estimate.height,
         count=estimate.frames,
@@ -189,7 +192,9 @@ def _plan_film(request: Request, engines: Engines) -> Plan:
         megapixels_per_second=estimate.megapixels_per_second,
         model=upscaler.network.name,
         why=why,
-        exists=_existing(plan.output, request, lambda: film_record(request, plan, upscaler)),
+        exists=_existing(plan.output, request, lambda: film_record(request, plan, upscaler))
+        if to_file
+        else None,
         notes=estimate.notes,
         is_film=True,
     )

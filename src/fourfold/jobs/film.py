@@ -19,6 +19,7 @@ from fourfold.jobs.films.progress import Progress as FilmProgress
 from fourfold.jobs.films.progress import Report as FilmReport
 from fourfold.jobs.films.run import VideoResult, plan_video, run_video
 from fourfold.jobs.films.settings import Plan
+from fourfold.jobs.films.stream import plan_stream, stream_video
 from fourfold.jobs.looks import Engine, engine_for, look_at_film
 from fourfold.jobs.naming import named_file, placed
 from fourfold.jobs.outcome import Outcome, Progress, Report
@@ -77,6 +78,25 @@ class Film:
         self.held.close()
 
 
+@dataclass(slots=True, kw_only=True)
+class LiveFilm(Film):
+    """A film to standard output; there is nothing to claim and nothing to go on from."""
+
+    def enlarge(self, report: Report | None, stop: threading.Event | None) -> None:
+        """To the end, or as long as somebody reads."""
+        self.result = stream_video(
+            Path(self.request.name),
+            self.upscaler,
+            self.request.film_settings(),
+            progress=None if report is None else _reported(self, report),
+            cancel=None if stop is None else stop.is_set,
+        )
+
+    def finish(self, stop: threading.Event | None) -> Outcome:
+        """What became of it."""
+        return replace(Film.finish(self, stop), path=None)
+
+
 def prepare_film(request: Request, engines: Engines, claims: Claims) -> Film:
     """Read the headers, choose the model, decide what comes out and claim the result.
 
@@ -84,6 +104,15 @@ def prepare_film(request: Request, engines: Engines, claims: Claims) -> Film:
     """
     upscaler, why = film_engine(request, engines)
     plan = plan_film(request, upscaler)
+    if request.target == STDIO:
+        return LiveFilm(
+            request=request,
+            upscaler=upscaler,
+            why=why,
+            output=plan.output,
+            record={},
+            held=ExitStack(),
+        )
     film = Film(
         request=request,
         upscaler=upscaler,
@@ -115,12 +144,10 @@ def film_engine(request: Request, engines: Engines) -> Engine:
 
 def plan_film(request: Request, upscaler: Upscaler) -> Plan:
     """Everything decided before the first frame, the result's place included."""
-    if request.target == STDIO:
-        raise UsageError(
-            f"{option('target', '-')}: films cannot be written to standard output; name a file"
-        )
     if request.path is None:
         raise UsageError(f"{request.name}: films are read from files only; name one")
+    if request.target == STDIO:
+        return plan_stream(request.path, upscaler, request.film_settings())
     target, settings = named_file(request), request.film_settings()
     plan = plan_video(request.path, target, upscaler, settings)
     if target is None and request.target is not None:
@@ -150,6 +177,7 @@ def film_record(request: Request, plan: Plan, upscaler: Upscaler) -> Record:
         "end": None if settings.end is None else str(settings.end),
         "frames": settings.frames,
         "preview": settings.preview,
+        "pulldown": settings.pulldown,
     }
 
 
@@ -172,4 +200,4 @@ def _reported(film: Film, report: Report) -> FilmReport:
     return tell
 
 
-__all__ = ["Film", "film_engine", "film_record", "plan_film", "prepare_film"]
+__all__ = ["Film", "LiveFilm", "film_engine", "film_record", "plan_film", "prepare_film"]

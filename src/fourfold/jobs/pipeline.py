@@ -81,6 +81,8 @@ def run(
         return _kept(request, kept)
     except InterruptedError as error:
         raise Cancelled(f"{request.name}: stopped before its end") from error
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise OutputError(reason_of(request.name, error)) from error
     return replace(outcome, seconds=time.perf_counter() - started)
@@ -220,7 +222,8 @@ class _Run:
             work.job.enlarge(progress, self.crew.stop)
         except BaseException as error:
             _close(work)
-            if isinstance(error, UsageError) or not isinstance(error, Exception):
+            # When nobody reads standard output any more, nothing else is worth doing.
+            if isinstance(error, (UsageError, BrokenPipeError)) or not isinstance(error, Exception):
                 raise
             return work.number, _failed(work.job.request, error)
         work.seconds += time.perf_counter() - started

@@ -139,6 +139,7 @@ class Request(BaseModel):
     end: str | float | None = None
     frames: int | None = None
     preview: bool = False
+    pulldown: Literal["keep", "undo"] = "keep"
 
     if not TYPE_CHECKING:  # type checkers see the fields as keywords
 
@@ -229,6 +230,7 @@ class Request(BaseModel):
             end=None if self.end is None else parse_time(str(self.end), name="end"),
             frames=self.frames,
             preview=self.preview,
+            pulldown=self.pulldown,
             suffix=self.suffix,
             overwrite=self.overwrite,
         )
@@ -334,6 +336,7 @@ class FilmOptions(_SizeOptions, total=False):
     end: str | float | None
     frames: int | None
     preview: bool
+    pulldown: Literal["keep", "undo"]
 
 
 __all__ = [

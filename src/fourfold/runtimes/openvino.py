@@ -44,6 +44,13 @@ def limit_threads(count: int) -> None:
         _core().set_property("CPU", {"INFERENCE_NUM_THREADS": count})
 
 
+def cpu_threads() -> int:
+    """Threads networks may use: as many as cores this process has, unless limited."""
+    limit = int(_core().get_property("CPU", "INFERENCE_NUM_THREADS"))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(limit or 1024, cores or 1)
+
+
 def cpu_name() -> str:
     """What the CPU calls itself."""
     return str(_core().get_property("CPU", "FULL_DEVICE_NAME"))
@@ -90,7 +97,13 @@ class OpenVinoBackend:
         self._lock = threading.Lock()
         split = split_input(program) if precision == "bf16" else None
         self._splits_input = split is not None
-        compiled = _compile(split or program, precision)
+        if isinstance(program, TorchProgram):
+            raise UsageError(
+                f"{option('backend', 'openvino')}: torch modules "
+                f"run on {option('backend', 'torch')} only"
+            )
+        model = read_openvino((split or program).to_onnx())
+        compiled = compile_openvino(model, precision)
         self._types = [value.element_type.to_dtype() for value in compiled.inputs]
         self._request = compiled.create_infer_request()
 
@@ -108,14 +121,19 @@ class OpenVinoBackend:
                 raise runtime_error("OpenVINO", error, inputs_nchw) from error
 
 
-def _compile(program: Program, precision: str) -> Any:
-    if isinstance(program, TorchProgram):
-        raise UsageError(
-            f"{option('backend', 'openvino')}: torch modules "
-            f"run on {option('backend', 'torch')} only"
-        )
-    core = _core()
+def read_openvino(content: bytes) -> Any:
+    """An ONNX file as `openvino.Model`."""
+    try:
+        return _core().read_model(content, b"")
+    except RuntimeError as error:
+        raise BackendError(f"OpenVINO cannot read this model: {error}") from error
+
+
+def compile_openvino(model: Any, precision: str, *, streams: int = 1) -> Any:
+    """An `openvino.Model` compiled for this CPU; `streams` requests run at once."""
     options = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    if streams > 1:
+        options |= {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": str(streams)}
     folder = cache_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,8 +142,7 @@ def _compile(program: Program, precision: str) -> Any:
     except OSError as error:
         logger.info("no cache of compiled networks: %s", error)
     try:
-        model = core.read_model(program.to_onnx(), b"")
-        return core.compile_model(model, "CPU", options)
+        return _core().compile_model(model, "CPU", options)
     except RuntimeError as error:
         raise BackendError(f"OpenVINO cannot compile this model: {error}") from error
 

@@ -89,7 +89,7 @@ def estimate_video(
         guess=guess,
         seconds=None if total is None else total / fps,
         megapixels_per_second=fps * plan.result_pixels / 1e6,
-        notes=_notes(plan),
+        notes=notes_of(plan),
     )
 
 
@@ -144,13 +144,13 @@ def run_video(
         repeated=rendered.repeated,
         seconds=time.perf_counter() - started,
         notes=(
-            *_notes(plan),
+            *notes_of(plan),
             *upscaler.notes(plan.info.height, plan.info.width),
             *others,
-            *_unusual(plan, rendered),
+            *unusual(plan, rendered),
             *joined.notes,
         ),
-        damage=_damage(plan, rendered, joined),
+        damage=damage_of(plan, rendered, joined),
     )
 
 
@@ -207,9 +207,14 @@ def _closed(plan: Plan, files: list[Path]) -> Window:
     return replace(plan.window, end=end if wanted is None else min(end, wanted))
 
 
-def _notes(plan: Plan) -> tuple[str, ...]:
+def notes_of(plan: Plan) -> tuple[str, ...]:
+    """What was decided, a sentence each."""
     notes = [] if plan.suffix_note is None else [plan.suffix_note]
-    if plan.info.interlaced:
+    if plan.pulldown:
+        notes.append("3:2 pulldown is undone: four pictures of five frames")
+    elif plan.pulldown is False:
+        notes.append("no 3:2 pulldown is found in it")
+    if plan.info.interlaced and not plan.pulldown:
         notes.append("interlaced: deinterlaced with bwdif, one picture a frame")
     if plan.info.transparent:
         notes.append("transparency is not kept in films")
@@ -218,7 +223,8 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _unusual(plan: Plan, rendered: Rendered) -> list[str]:
+def unusual(plan: Plan, rendered: Rendered) -> list[str]:
+    """What the frames have shown, a sentence each."""
     notes = []
     if rendered.moved:
         notes.append(f"{rendered.moved} frames without a usable time stamp were given the next one")
@@ -227,7 +233,7 @@ def _unusual(plan: Plan, rendered: Rendered) -> list[str]:
     return notes
 
 
-def _damage(plan: Plan, rendered: Rendered, joined: Joined) -> str | None:
+def damage_of(plan: Plan, rendered: Rendered, joined: Joined) -> str | None:
     """What is missing or broken in the source, in words; None when nothing is."""
     parts = []
     if rendered.damaged:
@@ -245,7 +251,10 @@ __all__ = [
     "Progress",
     "VideoResult",
     "VideoSettings",
+    "damage_of",
     "estimate_video",
+    "notes_of",
     "plan_video",
     "run_video",
+    "unusual",
 ]
