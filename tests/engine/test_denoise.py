@@ -49,11 +49,11 @@ def test_between_the_ends_weights_are_blended_and_nothing_is_put_back(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"model": "srgan-x4", "denoise": 0.5}, "does not name; leave -n away"),
+        ({"model": "srgan-x4", "denoise": 0.5}, "does not name; leave model away"),
         ({"model": "srgan-photo-x4", "denoise": 0.5, "texture": 0.5}, "want one of them, got both"),
-        ({"model": "srgan-photo-x4", "denoise": 1.5}, "--denoise: want a number from 0 to 1"),
-        ({"model": "srgan-photo-x4", "denoise": "much"}, "--denoise: want a number from 0 to 1"),
-        ({"model": "srgan-photo-x4", "texture": 0.5}, "--texture blends srresnet-x4 and srgan-x4"),
+        ({"model": "srgan-photo-x4", "denoise": 1.5}, "denoise: want a number from 0 to 1"),
+        ({"model": "srgan-photo-x4", "denoise": "much"}, "denoise: want a number from 0 to 1"),
+        ({"model": "srgan-photo-x4", "texture": 0.5}, "texture blends srresnet-x4 and srgan-x4"),
     ],
 )
 def test_what_cannot_be_blended_is_a_usage_error(options: dict[str, Any], says: str) -> None:
@@ -62,7 +62,7 @@ def test_what_cannot_be_blended_is_a_usage_error(options: dict[str, Any], says: 
 
 
 def test_requests_refuse_it_at_once() -> None:
-    with pytest.raises(UsageError, match="--denoise: want 0"):
+    with pytest.raises(UsageError, match="denoise: want 0"):
         Request(source="a.png", denoise=2.0)
-    with pytest.raises(UsageError, match="--texture and --denoise: want one of them"):
+    with pytest.raises(UsageError, match="texture and denoise: want one of them"):
         Request(source="a.png", denoise=0.5, texture=0.5)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pyvips
+from PIL import Image
 
 from fourfold import Request, open_upscaler, plan, run, upscale_bytes, upscale_file
 from fourfold.cli.main import run as command
@@ -105,7 +106,7 @@ def test_files_bytes_plans_and_standard_input_agree(
     stdin = io.TextIOWrapper(io.BytesIO(path.read_bytes()))
     monkeypatch.setattr(sys, "stdin", stdin)
     assert command(["upscale", "-", "-o", str(tmp_path / "b.jpg")]) == 0
-    assert (tmp_path / "b.jpg").read_bytes() == made
+    assert _pixels((tmp_path / "b.jpg").read_bytes()) == _pixels(made)
     assert "fourfold: -: srgan-photo-x4 (JPEG of quality 40)" in capsys.readouterr().err
     again = run(Request(source=path, model="srgan-photo-x4", overwrite=True))
     assert (again.model, again.why) == (PHOTO, "as asked")
@@ -233,3 +234,8 @@ def test_published_inputs_are_clean(
 ) -> None:
     paths = sorted((bench / dataset / "LR_bicubic" / "X4").glob("*.png"))
     assert models_of(paths, tmp_path, capsys) == {path.name: CLEAN for path in paths}
+
+
+def _pixels(data: bytes) -> bytes:
+    """Without the record, which names no input where standard input was read."""
+    return Image.open(io.BytesIO(data)).tobytes()
