@@ -48,7 +48,7 @@ class Settings:
     """Pictures under way at once: while one is in the network another is read or written. One film
     more runs beside them."""
     previews: int = 2
-    """Crops computed or waiting at once."""
+    """Crops computed at once; and views and estimates, which have as many places."""
 
     def __post_init__(self) -> None:
         if any(len(token) < 8 for token in self.tokens):
