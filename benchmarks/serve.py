@@ -64,7 +64,7 @@ def folder_run(pictures: Path, results: Path, model: str) -> dict[str, float]:
 @contextmanager
 def service(data: Path) -> Iterator[tuple[int, int]]:
     """Process id and port."""
-    command = [sys.executable, "-m", "fourfold", "serve", "--port", "0", "--data", str(data)]
+    command = [sys.executable, "-m", "fourfold", "serve", "--port", "0", "--data-dir", str(data)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -37,7 +37,7 @@ def test_a_foreign_host_is_refused(client, host) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "localhost:8044", "127.0.0.1:1", "[::1]:8044", "LOCALHOST"]
+    "host", ["localhost", "localhost:8440", "127.0.0.1:1", "[::1]:8440", "LOCALHOST"]
 )
 def test_its_own_names_are_taken(client, host) -> None:
     assert client.get("/healthz", headers={"Host": host}).status_code == 200

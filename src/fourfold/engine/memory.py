@@ -26,7 +26,7 @@ _LARGEST: Final = 768
 _SMALLEST: Final = 64
 
 
-def parse_memory(text: str | int) -> int:
+def parse_memory(text: str | int, *, option: str = "--max-memory") -> int:
     """Bytes of `1GB`, `800M`, `1.5GiB` or a number; `UsageError` otherwise.
 
     >>> parse_memory("1GB"), parse_memory("1GiB"), parse_memory("800m")
@@ -40,9 +40,9 @@ def parse_memory(text: str | int) -> int:
         power = "KMGT".find(match[2]) + 1 if match[2] else 0
         size = int(float(match[1]) * base**power)
     except ValueError:
-        raise UsageError(f"--max-memory: want a size such as 1GB or 800MB, got {text!r}") from None
+        raise UsageError(f"{option}: want a size such as 1GB or 800MB, got {text!r}") from None
     if size < 1:
-        raise UsageError(f"--max-memory: want more than 0, got {text!r}")
+        raise UsageError(f"{option}: want more than 0, got {text!r}")
     return size
 
 

@@ -36,7 +36,7 @@ class Settings:
     """Jobs in the queue; more are told to come again."""
     max_stored: int = 50_000_000_000
     """Bytes of all files, results included; new ones are refused beyond it."""
-    keep_hours: float = 72.0
+    keep_hours: float = 24.0
     """After which a job that has ended is forgotten, with its files."""
     uploads: int = 8
     """Files received at once."""
