@@ -103,7 +103,7 @@ def wait(port: int, job: str) -> dict[str, Any]:
         told: dict[str, Any] = json.loads(ask(port, "GET", f"/v1/jobs/{job}"))
         if told["state"] in ("done", "failed", "cancelled"):
             return told
-        time.sleep(0.5)
+        time.sleep(2)  # what `Retry-After` asks for
 
 
 def client(port: int, paths: list[Path], results: Path, model: str) -> float:

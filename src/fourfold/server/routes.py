@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -68,7 +69,7 @@ async def all_events(
     service: ServiceOf, owner: Owner, last_event_id: LastEventId = None
 ) -> StreamingResponse:
     """Every change of every job, as server-sent events."""
-    return _events(job_events(service, owner, last_event(last_event_id)))
+    return _events(service, job_events(service, owner, last_event(last_event_id)))
 
 
 @router.get("/jobs/{id}")
@@ -82,10 +83,13 @@ async def events(
     service: ServiceOf, owner: Owner, job: JobOf, last_event_id: LastEventId = None
 ) -> StreamingResponse:
     """Every change of one job, until it ends; `Last-Event-ID` goes on after an event."""
-    return _events(job_events(service, owner, last_event(last_event_id), only=job.id))
+    stream = job_events(service, owner, last_event(last_event_id), only=job.id)
+    return _events(service, stream)
 
 
-def _events(stream: Any) -> StreamingResponse:
+def _events(service: Service, stream: AsyncIterator[str]) -> StreamingResponse:
+    if service.streams >= service.settings.streams:
+        raise Problem(503, "too many listen already; ask for the job instead", retry_after=5)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 

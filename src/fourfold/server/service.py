@@ -54,6 +54,8 @@ class Service:
         self.uploads = asyncio.Semaphore(settings.uploads)
         self.previews = asyncio.Semaphore(settings.previews)
         self.views = asyncio.Semaphore(settings.previews)
+        self.streams = 0
+        """Clients that listen to events; counted on the event loop alone."""
         self._sweeper = threading.Thread(target=self._sweep, name="fourfold-sweeper", daemon=True)
 
     def start(self) -> None:

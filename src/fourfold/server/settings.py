@@ -47,6 +47,8 @@ class Settings:
     workers: int = 2
     """Pictures under way at once: while one is in the network another is read or written. One film
     more runs beside them."""
+    streams: int = 500
+    """Clients that listen to events at once; each costs a look at the store for every change."""
     previews: int = 2
     """Crops computed at once; and views and estimates, which have as many places."""
 
