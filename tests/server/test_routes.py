@@ -67,13 +67,13 @@ def test_what_is_no_picture_fails_in_the_words_of_the_command_line(client) -> No
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"scale": 99}, "--scale: want a number from 1 to 16, got 99"),
+        ({"scale": 99}, "scale: want a number from 1 to 16, got 99"),
         ({"scal": 2}, "unknown option 'scal'; did you mean 'scale'?"),
-        ({"model": "/etc/passwd"}, "--model: want auto, srgan-x4, srresnet-x4, got '/etc/passwd'"),
+        ({"model": "/etc/passwd"}, "model: want auto, srgan-x4, srresnet-x4, got '/etc/passwd'"),
         ({"target": "/tmp/x"}, "unknown option 'target'"),
         ({"max_pixels": 10**12}, "unknown option 'max_pixels'"),
         ({"scale": 2, "fit": "4k"}, "want one of them, got both"),
-        ({"texture": "much"}, "--texture: want"),
+        ({"texture": "much"}, "texture: want"),
     ],
 )
 def test_wrong_options_are_refused_at_once(client, options, says) -> None:

@@ -93,10 +93,13 @@ def _batch(
         source, only = folder, name
     elif scheme(source) is None and Path(source).is_file():
         source, only = str(Path(source).parent), Path(source).name
+    request = Request(source="-", **options)
+    if only is not None:
+        request.model_copy(update={"source": only}).refuse_useless()
     return Batch(
         source=source,
         target=str(out),
-        request=Request(source="-", **options),
+        request=request,
         only=only,
         recursive=recursive,
         retries=retries,

@@ -67,7 +67,7 @@ def serve(
 ) -> int:
     """Answer until Ctrl-C; what is under way then goes on with the next start."""
     try:
-        from fourfold.engine.memory import parse_memory
+        from fourfold.engine.memory import parse_size
         from fourfold.server.run import serve as answer
         from fourfold.server.settings import Settings
     except ImportError as error:
@@ -81,8 +81,8 @@ def serve(
         names=tuple(allow_host),
         path=path,
         keep_hours=_hours(keep),
-        max_upload=parse_memory(max_upload, option="--max-upload"),
-        max_stored=parse_memory(max_stored, option="--max-stored"),
+        max_upload=parse_size(max_upload, "--max-upload"),
+        max_stored=parse_size(max_stored, "--max-stored"),
         max_waiting=max_waiting,
         max_pixels=max_pixels,
         max_memory=max_memory,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import closing
@@ -13,7 +14,7 @@ from fourfold.cli.lines import json_line, one_line
 from fourfold.cli.many import is_for_many, terminable, upscale_many
 from fourfold.cli.verbose import VERBOSE
 from fourfold.cli.watch import Watch, clock
-from fourfold.errors import UsageError
+from fourfold.errors import UsageError, option
 
 if TYPE_CHECKING:
     from fourfold.jobs.outcome import Outcome, Plan
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _SIZE, _QUALITY, _FILMS, _MACHINE = "Size and format", "Quality", "Films", "Machine"
 _MANY = "Many machines"
 """Groups of options in `--help`; what has none is for every day."""
+
+_RETRIES = 2
 
 
 HELP = """Make pictures and films larger. Existing results are skipped: the same command continues.
@@ -182,7 +185,7 @@ def upscale(
         rich_help_panel=_MANY,
     ),
     retries: int = typer.Option(
-        2,
+        _RETRIES,
         min=0,
         metavar="N",
         help="Further tries where storage fails or a worker dies.",
@@ -198,7 +201,7 @@ def upscale(
     verbose: bool = VERBOSE,
 ) -> int:
     """Make pictures and films larger; existing results are skipped, so the same command continues."""
-    from fourfold.jobs.inputs import find_requests
+    from fourfold.jobs.inputs import find_requests, useless_for_all
 
     names = _names([*(inputs or []), *also])
     out = _standard_output(names, out)
@@ -242,13 +245,13 @@ def upscale(
             dry_run=dry_run,
             as_json=as_json,
         )
+    _check_single_machine(out, as_json=as_json, many=max_errors is not None or retries != _RETRIES)
     requests, left_out = find_requests(names, out, recursive=recursive, **options)
-    if out == "-" and as_json:
-        raise UsageError("-o -: want no --json")
     if not requests:
         rest = f" but {len(left_out)} results of earlier runs; name those to take them"
-        none = f"{' '.join(names)}: no picture or film{rest if left_out else ''}"
-        print(one_line(f"fourfold: note: {none}"), file=sys.stderr)
+        _note(" ".join(names), [f"no picture or film{rest if left_out else ''}"])
+    for name in useless_for_all(requests):
+        _note(option(name), ["without effect on these inputs"])
     with terminable():
         if dry_run:
             failures = _plan_all(requests, as_json=as_json)
@@ -276,6 +279,16 @@ def _standard_output(names: list[str], out: str | None) -> str | None:
     if sys.stdout.isatty():
         raise UsageError("upscale -: want -o FILE, or > FILE; a picture is nothing for a terminal")
     return STDIO
+
+
+def _check_single_machine(out: str | None, *, as_json: bool, many: bool) -> None:
+    """`UsageError` for options that do not fit files of this machine, one by one."""
+    if many:
+        raise UsageError("--retries and --max-errors: want --shard, --engine ray or an address")
+    if out == "-" and getattr(sys.stdout, "name", "") == os.devnull:
+        raise UsageError("-o -: standard output is closed; want it open, or -o FILE")
+    if out == "-" and as_json:
+        raise UsageError("-o -: want no --json")
 
 
 def _run_all(requests: list[Request], *, as_json: bool, quiet: bool) -> list[str]:

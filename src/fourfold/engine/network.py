@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import ModelError, UsageError
+from fourfold.errors import MissingExtra, ModelError, UsageError, option
 from fourfold.runtimes.converted import is_foreign, open_foreign
 from fourfold.runtimes.onnx_file import read_onnx
 from fourfold.runtimes.program import Program, graph_program
 from fourfold.weights.format import Model, blend_models, load_model
 from fourfold.weights.graph import Graph, Tensors
-from fourfold.weights.importing import import_basicsr
+from fourfold.weights.importing import import_torch
 from fourfold.weights.usage import USUAL, Usage
 from fourfold.weights.zoo import BUNDLED, TEXTURE_ENDS, get_model, resolve_model_path
 
@@ -119,11 +119,12 @@ def load_network(
 def _blend(model: object, texture: float) -> Network:
     if not isinstance(model, str) or model not in BUNDLED:
         raise UsageError(
-            f"--texture blends {TEXTURE_ENDS[0]} and {TEXTURE_ENDS[1]}; leave -n away, or make "
+            f"{option('texture')} blends {TEXTURE_ENDS[0]} and {TEXTURE_ENDS[1]}; "
+            f"leave {option('model')} away, or make "
             "a file with `fourfold models blend`"
         )
-    if not isinstance(texture, (int, float)):
-        raise UsageError(f"--texture: want a number from 0 to 1, got {texture!r}")
+    if isinstance(texture, bool) or not isinstance(texture, (int, float)):
+        raise UsageError(f"{option('texture')}: want a number from 0 to 1, got {texture!r}")
     faithful, detailed = (get_model(name) for name in TEXTURE_ENDS)
     return network_of(blend_models(faithful, detailed, texture=texture))
 
@@ -135,9 +136,9 @@ _AS_TRAINED: Final = Usage(purpose="photo", consistency=False, shave=0)
 def _foreign(path: Path, *, torch: bool) -> Network:
     try:
         found = open_foreign(path, torch=torch)
-    except ModelError:
-        try:  # the one network of BasicSR that spandrel does not know
-            return network_of(import_basicsr(path))
+    except (ModelError, MissingExtra):
+        try:  # those that spandrel does not know
+            return network_of(import_torch(path))
         except ModelError:
             pass
         raise

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import ceil, lcm
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from fourfold.engine.blend import RAMP, blend
 from fourfold.engine.memory import parse_memory, parse_tile, plan_tile
 from fourfold.engine.network import ATTENTION_GRID, Network, load_network
 from fourfold.engine.tiles import Box, plan_tiles
-from fourfold.errors import BackendError, BackendOutOfMemory
+from fourfold.errors import BackendError, BackendOutOfMemory, UsageError, option
 from fourfold.imaging.alpha import FILL_HALO, extend_colour, keep_plateaus
 from fourfold.imaging.arrays import AnyImage, Image, check_picture, from_float, to_float
 from fourfold.imaging.color import is_neutral, luma
@@ -30,7 +30,7 @@ from fourfold.imaging.resize import imresize
 from fourfold.imaging.turns import TURNS
 from fourfold.runtimes.backend import Backend, Tensor4
 from fourfold.runtimes.program import Program
-from fourfold.runtimes.select import Choice, choose, open_backend, prefers_torch
+from fourfold.runtimes.select import Choice, check_names, choose, open_backend, prefers_torch
 from fourfold.weights.format import Model
 from fourfold.weights.usage import BORDER
 from fourfold.weights.zoo import DEFAULT_MODEL
@@ -63,13 +63,14 @@ class Upscaler:
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         tile: side of the part of the LR picture that is kept from each window, or `auto`: as large
-            as `max_memory` allows (0 is the same). The halo around it is computed from the network.
+            as `max_memory` allows (0 is the same); at least 32. The halo around it comes on top.
         texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; bundled models only.
         tta: average the 8 flips and quarter turns; 8 times the work.
         consistency: one back-projection step, so that the result downscaled equals the input, and
             mirrored borders. False: the network and nothing else, as scores are published. None:
             what the model's file says it needs. Off at scale 1, where it would undo the network.
-        max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it.
+        max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it. At
+            least 300MB.
 
     Raises `UsageError`, `ModelNotFound`, `ModelError` or `MissingExtra`.
     """
@@ -87,6 +88,11 @@ class Upscaler:
         consistency: bool | None = None,
         max_memory: str | int = "1GB",
     ) -> None:
+        self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
+        for name, value in (("tta", tta), ("consistency", consistency)):
+            if not isinstance(value, bool) and (value is not None or name == "tta"):
+                raise UsageError(f"{option(name)}: want True or False, got {value!r}")
+        check_names(backend=backend, device=device, precision=precision)
         as_torch = prefers_torch(backend=backend, device=device)
         self.network: Network = load_network(model, texture=texture, torch=as_torch)
         self.choice: Choice = choose(
@@ -101,7 +107,9 @@ class Upscaler:
         wanted = usage.consistency if consistency is None else consistency
         self.consistency = wanted and self.scale > 1
         self._border = usage.shave if consistency is None else BORDER * self.consistency
-        self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
+        # Without a border pixels are added for a size rule alone: as spandrel, which other programs
+        # run such networks by, adds them.
+        self._mirror: Literal["symmetric", "reflect"] = "symmetric" if self._border else "reflect"
         self._opened: dict[tuple[int, str], Backend] = {}
         self._lock = threading.Lock()
 
@@ -148,7 +156,8 @@ class Upscaler:
         return (
             *told,
             f"{self.network.name} looks further than a tile: overlapping tiles are blended, which is "
-            "not quite the result without tiles (a larger --tile and --max-memory come closer)",
+            f"not quite the result without tiles (a larger {option('tile')} and "
+            f"{option('max_memory')} come closer)",
         )
 
     def tiles(
@@ -182,7 +191,7 @@ class Upscaler:
             there = seen.common(frame.picture)
             pixels = read(there.within(frame.picture))
             dtypes[:] = [pixels.dtype]
-            lr = np.pad(to_float(pixels), there.margins(seen), mode="symmetric")
+            lr = np.pad(to_float(pixels), there.margins(seen), mode=self._mirror)
             if not transparent:
                 return lr
             lr[..., :-1] = extend_colour(lr[..., :-1], lr[..., -1])
@@ -363,7 +372,7 @@ class Upscaler:
         if (rows, columns) == (height, width):
             return backend.run(*inputs)
         more = ((0, 0), (0, 0), (0, rows - height), (0, columns - width))
-        outputs = backend.run(*(np.pad(x, more, mode="symmetric") for x in inputs))
+        outputs = backend.run(*(np.pad(x, more, mode=self._mirror) for x in inputs))
         scale = program.traits.scale
         return [y[:, :, : height * scale, : width * scale] for y in outputs]
 

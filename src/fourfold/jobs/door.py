@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import FourfoldError, UsageError
-from fourfold.jobs.claims import Claims, existing
+from fourfold.jobs.claims import Claims, check_place, existing
 from fourfold.jobs.engines import Engines, choose_model, pixel_rate
 from fourfold.jobs.film import film_record, plan_film
 from fourfold.jobs.films.run import estimate_video
@@ -24,6 +24,8 @@ from fourfold.jobs.request import (
     PictureOptions,
     Request,
     unknown_option,
+    want_request,
+    want_requests,
 )
 from fourfold.pictures.encode import losses
 
@@ -114,6 +116,7 @@ def plan(request: Request, *, upscaler: Upscaler | None = None) -> Plan:
 
     Raises as `run`, but for a result that exists, which the plan tells.
     """
+    want_request(request)
     return _plan(request, Engines(upscaler).of(request))
 
 
@@ -122,7 +125,7 @@ def plan_all(
 ) -> Iterator[Plan | Outcome]:
     """The plan of each request; a failed outcome for one that cannot be carried out."""
     engines, owners = Engines(upscaler), Claims()
-    for request in requests:
+    for request in want_requests(requests):
         engine = engines.of(request)
         try:
             made = _plan(request, engine)
@@ -137,6 +140,7 @@ def plan_all(
 
 
 def _plan(request: Request, upscaler: Upscaler) -> Plan:
+    request.refuse_useless()
     return _plan_film(request, upscaler) if request.is_film else _plan_picture(request, upscaler)
 
 
@@ -159,7 +163,9 @@ def _plan_picture(request: Request, upscaler: Upscaler) -> Plan:
             megapixels_per_second=target.width * target.height * pages / seconds / 1e6,
             model=upscaler.network.name,
             why=choose_model(request)[1],
-            exists=_existing(target.path, picture_record(request, target, upscaler), request),
+            exists=_existing(
+                target.path, request, lambda: picture_record(request, target, upscaler)
+            ),
             notes=(*target.notes, *losses(source, target.form)),
         )
 
@@ -180,16 +186,19 @@ def _plan_film(request: Request, upscaler: Upscaler) -> Plan:
         megapixels_per_second=estimate.megapixels_per_second,
         model=upscaler.network.name,
         why=choose_model(request)[1],
-        exists=_existing(plan.output, film_record(request, plan, upscaler), request),
+        exists=_existing(plan.output, request, lambda: film_record(request, plan, upscaler)),
         notes=estimate.notes,
         is_film=True,
     )
 
 
-def _existing(path: Path | None, record: Record, request: Request) -> str | None:
-    if path is None or not path.exists():
+def _existing(path: Path | None, request: Request, record: Callable[[], Record]) -> str | None:
+    if path is None:
         return None
-    return "exists and is replaced" if request.overwrite else existing(path, record)
+    check_place(path)
+    if not path.exists():
+        return None
+    return "exists and is replaced" if request.overwrite else existing(path, record())
 
 
 __all__ = ["plan", "plan_all", "upscale_bytes", "upscale_file", "upscale_video"]

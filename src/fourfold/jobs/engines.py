@@ -12,7 +12,7 @@ import numpy as np
 from fourfold.engine.choose import AUTO, choose
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import UsageError
-from fourfold.jobs.request import EngineOptions, Request
+from fourfold.jobs.request import EngineOptions, Request, want_request
 
 _TRIAL_SIDE: Final = 128
 
@@ -37,6 +37,7 @@ def engine_options(request: Request) -> dict[str, Any]:
 
 def open_upscaler(request: Request) -> Upscaler:
     """The `Upscaler` a request asks for; requests that ask for the same one may share it."""
+    want_request(request)
     options = engine_options(request)
     upscaler = Upscaler(**options)
     _OPENED[upscaler] = options
@@ -50,6 +51,8 @@ class Engines:
     """
 
     def __init__(self, given: Upscaler | None = None, *, most: int | None = None) -> None:
+        if given is not None and not hasattr(given, "tiles"):
+            raise UsageError(f"upscaler: want an Upscaler, got {given!r}")
         self._given, self._most = given, most
         self._open: dict[str, Upscaler] = {}
         self._lock = threading.Lock()

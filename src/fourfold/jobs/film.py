@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import OutputError, UsageError
+from fourfold.errors import OutputError, UsageError, option
 from fourfold.files.paths import STDIO
 from fourfold.films.encode import CODECS
 from fourfold.jobs.claims import Claims, claim
@@ -19,7 +19,7 @@ from fourfold.jobs.films.run import VideoResult, plan_video, run_video
 from fourfold.jobs.films.settings import Plan
 from fourfold.jobs.naming import named_file, placed
 from fourfold.jobs.outcome import Outcome, Progress, Report
-from fourfold.jobs.records import Record, engine_record, write_record
+from fourfold.jobs.records import Record, engine_record, input_record, write_record
 from fourfold.jobs.request import Request
 
 
@@ -57,6 +57,7 @@ class Film:
             reason=result.damage,
             width=result.width,
             height=result.height,
+            is_film=True,
             frames=result.frames,
             shown=result.shown,
             resumed=result.resumed,
@@ -95,7 +96,9 @@ def prepare_film(request: Request, upscaler: Upscaler, claims: Claims) -> Film:
 def plan_film(request: Request, upscaler: Upscaler) -> Plan:
     """Everything decided before the first frame, the result's place included."""
     if request.target == STDIO:
-        raise UsageError("-o -: films cannot be written to standard output; name a file")
+        raise UsageError(
+            f"{option('target', '-')}: films cannot be written to standard output; name a file"
+        )
     if request.path is None:
         raise UsageError(f"{request.name}: films are read from files only; name one")
     target, settings = named_file(request), request.film_settings()
@@ -104,7 +107,8 @@ def plan_film(request: Request, upscaler: Upscaler) -> Plan:
         folder = Path(request.target)
         if folder.exists() and not folder.is_dir():
             raise UsageError(
-                f"-o {request.target}: want a folder or a new name, such as film.mp4, got an "
+                f"{option('target', request.target)}: want a folder "
+                "or a new name, such as film.mp4, got an "
                 "existing file"
             )
         plan = replace(plan, output=placed(request, plan.output.name))
@@ -117,6 +121,7 @@ def film_record(request: Request, plan: Plan, upscaler: Upscaler) -> Record:
     codec = CODECS[encoding.codec]
     return {
         **engine_record(upscaler),
+        **input_record(request),
         "size": [encoding.width, encoding.height],
         "codec": encoding.codec,
         "crf": codec.crf if encoding.crf is None else float(encoding.crf),

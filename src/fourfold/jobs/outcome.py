@@ -129,8 +129,9 @@ class Outcome:
     width: int = 0
     height: int = 0
     pages: int = 1
+    is_film: bool = False
     frames: int | None = None
-    """Films only, as the next three."""
+    """Films that were done only, as the next three."""
     shown: tuple[int, int] = (0, 0)
     """Width and height players show: turned, and with square pixels."""
     resumed: int = 0
@@ -171,9 +172,10 @@ class Outcome:
         return self.megapixels / self.seconds if self.seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """For `--json`; null stands for what is not known of an input that was not done."""
+        done = self.status == "done" or self.damage is not None
         film = {
-            "shown": list(self.shown),
+            "shown": list(self.shown) if done else None,
             "frames": self.frames,
             "resumed_frames": self.resumed,
             "repeated_frames": self.repeated,
@@ -183,13 +185,13 @@ class Outcome:
             "output": self.output,
             "status": self.status,
             "reason": self.reason,
-            "width": self.width,
-            "height": self.height,
-            **({"pages": self.pages} if self.frames is None else film),
+            "width": self.width or None,
+            "height": self.height or None,
+            **(film if self.is_film else {"pages": self.pages if done else None}),
             "seconds": round(self.seconds, 3),
             "megapixels_per_second": round(self.megapixels_per_second, 3),
-            "model": self.model,
-            "why": self.why,
+            "model": self.model or None,
+            "why": self.why or None,
             "notes": list(self.notes),
         }
 

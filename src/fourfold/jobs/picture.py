@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import InputError, OutputError
+from fourfold.errors import InputError, OutputError, option
 from fourfold.files.parts import locked_part
 from fourfold.files.paths import STDIO, atomic_path
 from fourfold.jobs.claims import Claims, claim
 from fourfold.jobs.engines import choose_model
 from fourfold.jobs.naming import Target, check_pixels, plan_target
 from fourfold.jobs.outcome import Outcome, Report, Ticks
-from fourfold.jobs.records import Record, engine_record, write_record
+from fourfold.jobs.records import Record, engine_record, input_record, write_record
 from fourfold.jobs.request import Request
 from fourfold.jobs.sheet import STORE_SHARE, Sheet, enlarge_sheet
 from fourfold.pictures.decode import decode
@@ -138,6 +138,7 @@ def picture_record(request: Request, target: Target, upscaler: Upscaler) -> Reco
         quality = quality or form.quality
     return {
         **engine_record(upscaler),
+        **input_record(request),
         "size": [target.width, target.height],
         "format": form.name,
         "quality": quality,
@@ -157,7 +158,9 @@ def _decode_sheets(picture: Picture, first: Source, stop: threading.Event | None
                 source = opened.enter_context(page)
                 pixels += check_pixels(source, request, upscaler.scale)
                 if pixels > request.max_pixels:
-                    raise InputError(f"{first.path}: its pages make more than --max-pixels")
+                    raise InputError(
+                        f"{first.path}: its pages make more than {option('max_pixels')}"
+                    )
             width, height = request.size.of(source.width, source.height, upscaler.scale)
             decoded = decode(source, folder=picture.folder, in_memory=in_memory, stop=stop)
             picture.sheets.append(Sheet(source=source, width=width, height=height, decoded=decoded))

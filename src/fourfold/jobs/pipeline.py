@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import FourfoldError, MissingExtra, OutputError, UsageError, shown
+from fourfold.errors import FourfoldError, MissingExtra, OutputError, UsageError, option, shown
 from fourfold.jobs.claims import Busy, Claims, Finished
 from fourfold.jobs.engines import Engines
 from fourfold.jobs.film import prepare_film
 from fourfold.jobs.outcome import Outcome, Report
 from fourfold.jobs.picture import prepare
-from fourfold.jobs.request import Request
+from fourfold.jobs.records import described
+from fourfold.jobs.request import Request, want_request, want_requests
 from fourfold.jobs.stages import Cancelled, Channel, Crew
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def run(
     A result of the same settings that exists is kept: the outcome is then `skipped`. Raises
     `InputError` or `OutputError` naming the file, `UsageError` for what cannot be done as asked.
     """
+    want_request(request)
     started = time.perf_counter()
     try:
         job = prepare_job(request, Engines(upscaler).of(request), claims or Claims(), stop)
@@ -97,7 +99,7 @@ def run_all(
     on, which come last. Closing the iterator (Ctrl-C) ends the threads and removes scratch files.
     Raises `UsageError`, and `Cancelled` once `stop` is set.
     """
-    work = _Run(list(requests), Engines(upscaler), Crew(stop))
+    work = _Run(want_requests(requests), Engines(upscaler), Crew(stop))
     yield from _in_order(work.outcomes(progress))
 
 
@@ -105,6 +107,7 @@ def prepare_job(
     request: Request, upscaler: Upscaler, claims: Claims, stop: threading.Event | None
 ) -> Job:
     """Claim and read; see `jobs.picture.prepare`."""
+    request.refuse_useless()
     if request.is_film:
         return prepare_film(request, upscaler, claims)
     return prepare(request, upscaler, claims, stop=stop)
@@ -207,7 +210,7 @@ class _Run:
         except Exception as error:
             if isinstance(error, UsageError) and not isinstance(error, MissingExtra):
                 raise
-            return number, _failed(request.name, error)
+            return number, _failed(request, error)
         return _Work(number=number, job=job, seconds=time.perf_counter() - started)
 
     def _enlarge(self, work: _Work, progress: Report | None) -> _Numbered | None:
@@ -219,7 +222,7 @@ class _Run:
             _close(work)
             if isinstance(error, UsageError) or not isinstance(error, Exception):
                 raise
-            return work.number, _failed(work.job.request.name, error)
+            return work.number, _failed(work.job.request, error)
         work.seconds += time.perf_counter() - started
         return None
 
@@ -232,7 +235,7 @@ class _Run:
                 finally:
                     work.job.close()
             except Exception as error:
-                outcome = _failed(work.job.request.name, error)
+                outcome = _failed(work.job.request, error)
             seconds = work.seconds + time.perf_counter() - started
             done.put((work.number, replace(outcome, seconds=seconds)))
         done.end()
@@ -255,12 +258,25 @@ def _close(work: _Work) -> None:
 
 
 def _kept(request: Request, kept: Finished) -> Outcome:
-    return Outcome(input=request.name, path=kept.path, status="skipped", reason=kept.reason)
+    """An outcome for a result that stands there, as its record describes it."""
+    width, height, model = described(kept.path)
+    return Outcome(
+        input=request.name,
+        path=kept.path,
+        status="skipped",
+        reason=kept.reason,
+        width=width,
+        height=height,
+        is_film=request.is_film,
+        model=model,
+    )
 
 
-def _failed(name: str, error: Exception) -> Outcome:
+def _failed(request: Request, error: Exception) -> Outcome:
     """An outcome for any error: one bad picture must not end a night's work."""
-    return Outcome(input=name, status="failed", reason=reason_of(name, error))
+    name = request.name
+    reason = reason_of(name, error)
+    return Outcome(input=name, status="failed", reason=reason, is_film=request.is_film)
 
 
 def reason_of(name: str, error: Exception) -> str:
@@ -268,7 +284,7 @@ def reason_of(name: str, error: Exception) -> str:
     if isinstance(error, FourfoldError):
         reason = str(error)
     elif isinstance(error, MemoryError):
-        reason = f"{name}: out of memory; try a smaller --max-memory"
+        reason = f"{name}: out of memory; try a smaller {option('max_memory')}"
     elif isinstance(error, OSError):
         reason = f"{name}: {error.strerror or error}"
         if error.filename and str(error.filename) != name:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from fourfold.errors import UsageError
+from fourfold.errors import UsageError, option
 
 FRAMES: Final = {
     "480p": (854, 480),
@@ -34,9 +34,9 @@ class TargetSize:
     def parse(cls, scale: float | None, fit: str | None) -> TargetSize:
         """From `--scale` and `--fit`; `UsageError` for values out of range or both at once."""
         if scale is not None and fit is not None:
-            raise UsageError("--scale and --fit: want one of them, got both")
+            raise UsageError(f"{option('scale')} and {option('fit')}: want one of them, got both")
         if scale is not None and not SCALE_RANGE[0] <= scale <= SCALE_RANGE[1]:
-            raise UsageError(f"--scale: want a number from 1 to 16, got {scale:g}")
+            raise UsageError(f"{option('scale')}: want a number from 1 to 16, got {scale:g}")
         return cls(scale, None if fit is None else _parse_frame(fit), (fit or "").lower())
 
     def of(self, width: int, height: int, network_scale: int) -> tuple[int, int]:
@@ -63,7 +63,7 @@ def _parse_frame(text: str) -> tuple[int, int]:
         return FRAMES[text.lower()]
     match = re.fullmatch(r"(\d+)x(\d+)", text.lower())
     if match is None or min(int(match[1]), int(match[2])) < 1:
-        raise UsageError(f"--fit: want {', '.join(FRAMES)} or WIDTHxHEIGHT, got {text!r}")
+        raise UsageError(f"{option('fit')}: want {', '.join(FRAMES)} or WIDTHxHEIGHT, got {text!r}")
     return int(match[1]), int(match[2])
 
 
