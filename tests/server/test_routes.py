@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 import zipfile
 
+import anyio
 import pytest
 
 from fourfold import upscale_bytes
@@ -282,3 +284,43 @@ def test_a_damaged_picture_gets_the_model_for_photographs(serve, draw) -> None:
     assert (told["model"], told["why"]) == ("srgan-photo-x4", "JPEG of quality 40")
     told = client.ended(client.send_file(data, "b.jpg", denoise=0).json()["id"])
     assert told["model"] == "srgan-photo-clean-x4"
+
+
+def test_health_is_told_while_every_thread_is_taken(client) -> None:
+    taken, free = threading.Event(), threading.Event()
+    late = threading.Timer(20, free.set)
+
+    def hold() -> None:
+        taken.set()
+        free.wait()
+
+    async def take_all() -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = 1
+        await anyio.to_thread.run_sync(hold)
+
+    try:
+        client.portal.start_task_soon(take_all)
+        assert taken.wait(20)
+        late.start()
+        assert client.get("/healthz").status_code == 200
+        assert not free.is_set()
+    finally:
+        late.cancel()
+        free.set()
+
+
+def test_who_waits_for_a_place_is_told_to_come_again(serve) -> None:
+    client = serve(patience=0.2, previews=1)
+    form = {"files": {"file": ("a.png", png())}}
+    sizes = {"content": b'{"width": 9, "height": 9}'}
+    sizes["headers"] = {"Content-Type": "application/json"}
+    service = client.app.state.service
+    for places, path, sent in (
+        (service.previews, "/v1/preview", form),
+        (service.views, "/v1/estimate", sizes),
+    ):
+        client.portal.call(places.acquire)
+        refused = client.post(path, **sent)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        places.release()
+        assert client.post(path, **sent).status_code == 200

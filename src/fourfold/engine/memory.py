@@ -43,6 +43,17 @@ def parse_memory(text: str | int) -> int:
     >>> parse_memory("1GB"), parse_memory("1GiB"), parse_memory("800m")
     (1000000000, 1073741824, 800000000)
     """
+    size = parse_size(text, option("max_memory"))
+    if size < LEAST_MEMORY:
+        raise UsageError(
+            f"{option('max_memory')}: want at least {LEAST_MEMORY // 10**6}MB, which the program and "
+            f"a tile of sensible size take, got {text!r}"
+        )
+    return size
+
+
+def parse_size(text: str | int, name: str) -> int:
+    """Bytes, above 0, of what the option `name` is given; `UsageError` otherwise."""
     match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?)(I?)B?\s*", str(text).upper())
     try:
         if match is None:
@@ -51,14 +62,9 @@ def parse_memory(text: str | int) -> int:
         power = "KMGT".find(match[2]) + 1 if match[2] else 0
         size = int(float(match[1]) * base**power)
     except (ValueError, OverflowError):
-        raise UsageError(
-            f"{option('max_memory')}: want a size such as 1GB or 800MB, got {text!r}"
-        ) from None
-    if size < LEAST_MEMORY:
-        raise UsageError(
-            f"{option('max_memory')}: want at least {LEAST_MEMORY // 10**6}MB, which the program and "
-            f"a tile of sensible size take, got {text!r}"
-        )
+        raise UsageError(f"{name}: want a size such as 1GB or 800MB, got {text!r}") from None
+    if size < 1:
+        raise UsageError(f"{name}: want more than 0, got {text!r}")
     return size
 
 
@@ -118,4 +124,12 @@ def plan_tile(
     return tile
 
 
-__all__ = ["LEAST_MEMORY", "LEAST_TILE", "parse_memory", "parse_tile", "plan_tile", "share_of"]
+__all__ = [
+    "LEAST_MEMORY",
+    "LEAST_TILE",
+    "parse_memory",
+    "parse_size",
+    "parse_tile",
+    "plan_tile",
+    "share_of",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -61,22 +61,19 @@ async def _received(
     request: Request, service: Service, most: int
 ) -> AsyncIterator[tuple[str, Form, Path]]:
     """The id, form and file of an upload, removed unless the body renames or keeps it."""
-    with anyio.move_on_after(service.settings.patience) as waited:
-        await service.uploads.acquire()
-    if waited.cancelled_caught:
-        raise Problem(503, "too many uploads at once; come again", retry_after=5)
-    id_ = await run_in_threadpool(service.folder.new)
-    try:
+    async with AsyncExitStack() as receiving:
+        await receiving.enter_async_context(service.turn(service.uploads))
+        id_ = await run_in_threadpool(service.folder.new)
         try:
             path = service.folder.input(id_, ".incoming")
             form = await receive(request, path, service.settings, most=most)
-        finally:
-            service.uploads.release()
-        service.metrics.received(form.bytes)
-        yield id_, form, path
-    except BaseException:
-        service.folder.remove(id_)
-        raise
+            await receiving.aclose()
+            service.metrics.received(form.bytes)
+            yield id_, form, path
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await run_in_threadpool(service.folder.remove, id_)
+            raise
 
 
 @router.post(
@@ -148,10 +145,13 @@ async def post_estimate(request: Request, service: ServiceOf) -> dict[str, Any]:
     """Size, time and notes of a job: of a file (multipart), or by its size alone (JSON)."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        return await run_in_threadpool(_estimate_size, service, await _json(request))
+        sizes = await _json(request)
+        async with service.turn(service.views):
+            return await run_in_threadpool(_estimate_size, service, sizes)
     async with _received(request, service, service.settings.max_upload) as (id_, form, path):
         try:
-            return await run_in_threadpool(_estimate_file, service, id_, form, path)
+            async with service.turn(service.views):
+                return await run_in_threadpool(_estimate_file, service, id_, form, path)
         finally:
             await run_in_threadpool(service.folder.remove, id_)
 
@@ -229,7 +229,8 @@ async def post_preview(request: Request, service: ServiceOf) -> Response:
     """A crop of at most 65536 pixels, enlarged at once as a PNG: what the options do."""
     async with _received(request, service, _CROP_BYTES) as (id_, form, path):
         try:
-            content = await run_in_threadpool(_enlarge_crop, service, form, path)
+            async with service.turn(service.previews):
+                content = await run_in_threadpool(_enlarge_crop, service, form, path)
         finally:
             await run_in_threadpool(service.folder.remove, id_)
     return Response(content, media_type="image/png")
@@ -242,12 +243,7 @@ def _enlarge_crop(service: Service, form: Form, path: Path) -> bytes:
     few = replace(service.settings, max_pixels=_CROP_PIXELS * 16)
     asked = make_request(path.read_bytes(), None, options, few)
     asked = asked.model_copy(update={"kind": "picture"})
-    if not service.previews.acquire(timeout=service.settings.patience):
-        raise Problem(503, "too many previews at once; come again", retry_after=2)
-    try:
-        content = run(asked, upscaler=service.engines).content
-    finally:
-        service.previews.release()
+    content = run(asked, upscaler=service.engines).content
     assert content is not None, "bytes without a target come back as bytes"
     return content
 
