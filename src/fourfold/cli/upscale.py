@@ -141,7 +141,7 @@ def upscale(
         None, metavar="Q", help="Lower is better (h264: 18).", rich_help_panel=_FILMS
     ),
     preset: str | None = typer.Option(
-        None, metavar="P", help="Encoder's speed (h264: veryfast).", rich_help_panel=_FILMS
+        None, metavar="P", help="Encoder's speed (h264: superfast).", rich_help_panel=_FILMS
     ),
     start: str | None = typer.Option(
         None, metavar="TIME", help="Begin here: seconds or H:MM:SS.", rich_help_panel=_FILMS
