@@ -1,8 +1,8 @@
 """The film pipeline against the bare engine, per network: `python benchmarks/video.py CLIP...`.
 
-Both enlarge the same decoded frames by the network's factor with the same `Upscaler`, as many at once;
-the pipeline also decodes, converts, encodes, joins and reads back. Rounds alternate, since the speed of a shared
-machine drifts; the table gives the median of each and the ratio of the medians. On a machine that is
+Both enlarge the same decoded frames by the network's factor with the same `Upscaler`, as many at once; the
+pipeline also decodes, converts, encodes, joins and reads back. Rounds alternate, since the speed of a
+shared machine drifts; the table gives the median of each and the ratio of the medians. On a machine that is
 busy otherwise the ratio of processor times (bare by pipeline) is the one to look at.
 """
 

@@ -260,11 +260,9 @@ def upscale(
         raise UsageError("-o -: want no --json")
     if not requests:
         rest = f" but {len(left_out)} results of earlier runs; name those to take them"
-        none = f"{' '.join(names)}: no picture or film{rest if left_out else ''}"
-        print(one_line(f"fourfold: note: {none}"), file=sys.stderr)
+        _note(" ".join(names), [f"no picture or film{rest if left_out else ''}"])
     with terminable():
-        if realtime:
-            requests = [_in_time(request) for request in requests]
+        requests = [_in_time(request) if realtime else request for request in requests]
         if dry_run:
             failures = _plan_all(requests, as_json=as_json)
         else:
