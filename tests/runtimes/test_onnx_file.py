@@ -12,7 +12,7 @@ from fourfold import Upscaler
 from fourfold.errors import ModelError
 from fourfold.runtimes.onnx_file import read_onnx
 from fourfold.weights.to_onnx import build_onnx
-from tests.models import plain_network, tiny_model
+from tests.models import plain_network, small_tiles, tiny_model
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -52,7 +52,8 @@ def plain_file(path: Path, **options: Any) -> Path:
 
 def tiled_equals_whole(path: Path, tile: int = 16, **options: Any) -> np.ndarray:
     whole, tiled = (
-        Upscaler(path, precision="fp32", tile=t, **options).upscale(LR) for t in (4096, tile)
+        small_tiles(Upscaler(path, precision="fp32", **options), t).upscale(LR)
+        for t in (4096, tile)
     )
     assert np.abs(tiled.astype(int) - whole).max() <= 1
     return whole

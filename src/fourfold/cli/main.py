@@ -23,7 +23,7 @@ from fourfold.cli import (
 )
 from fourfold.cli.argv import expand_several_values
 from fourfold.cli.verbose import VERBOSE
-from fourfold.errors import FourfoldError
+from fourfold.errors import FourfoldError, command_line_words
 from fourfold.logs import show_logs_as_the_environment_says
 
 _INTERRUPTED: Final = 130
@@ -77,6 +77,7 @@ app.command()(doctor.doctor)
 
 def main() -> NoReturn:
     """Entry point: 0 all done, 1 some inputs failed, 2 bad usage, 130 interrupted."""
+    _open_closed_streams()
     code = run(sys.argv[1:])
     if code == _INTERRUPTED:
         # A tile may still be computed by native threads, which abort the process where the
@@ -85,6 +86,13 @@ def main() -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Put the null device where the caller has closed a standard stream, or files would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def run(arguments: list[str]) -> int:
@@ -108,7 +116,9 @@ def run(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         show_logs_as_the_environment_says()
-        result = app(expand_several_values(arguments), standalone_mode=False, prog_name="fourfold")
+        arguments = expand_several_values(arguments)
+        with command_line_words():
+            result = app(arguments, standalone_mode=False, prog_name="fourfold")
     except FourfoldError as error:
         _say(str(error))
         return error.exit_code

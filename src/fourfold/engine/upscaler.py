@@ -14,7 +14,7 @@ from copy import copy
 from dataclasses import dataclass
 from math import ceil, lcm
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from fourfold.engine.memory import parse_memory, parse_tile, plan_tile, share_of
 from fourfold.engine.network import ATTENTION_GRID, Network, load_network
 from fourfold.engine.tiles import Box, plan_tiles
 from fourfold.engine.windows import Windows
+from fourfold.errors import UsageError, option
 from fourfold.imaging.alpha import FILL_HALO, extend_colour, keep_plateaus
 from fourfold.imaging.arrays import AnyImage, Image, check_picture, from_float, to_float
 from fourfold.imaging.color import is_neutral, luma
@@ -30,7 +31,7 @@ from fourfold.imaging.consistency import CONSISTENCY_HALO, back_project
 from fourfold.imaging.resize import imresize
 from fourfold.imaging.turns import TURNS
 from fourfold.runtimes.openvino import cpu_threads
-from fourfold.runtimes.select import Choice, choose, prefers_torch
+from fourfold.runtimes.select import Choice, check_names, choose, prefers_torch
 from fourfold.weights.format import Model
 from fourfold.weights.usage import BORDER
 from fourfold.weights.zoo import DEFAULT_MODEL
@@ -58,13 +59,16 @@ class Upscaler:
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         tile: side of the part of the LR picture that is kept from each window, or `auto`: as large
-            as `max_memory` allows (0 is the same). The halo around it is computed from the network.
-        texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; bundled models only.
+            as `max_memory` allows (0 is the same); at least 32. The halo around it comes on top.
+        texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; those two models only.
+        denoise: 0 (nothing removed) to 1 (as trained), a blend of a model for photographs, such as
+            `srgan-photo-x4`, with its clean one.
         tta: average the 8 flips and quarter turns; 8 times the work.
         consistency: one back-projection step, so that the result downscaled equals the input, and
             mirrored borders. False: the network and nothing else, as scores are published. None:
             what the model's file says it needs. Off at scale 1, where it would undo the network.
-        max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it.
+        max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it. At
+            least 300MB.
 
     Raises `UsageError`, `ModelNotFound`, `ModelError` or `MissingExtra`.
     """
@@ -78,12 +82,20 @@ class Upscaler:
         precision: str = "auto",
         tile: int | str = "auto",
         texture: float | None = None,
+        denoise: float | None = None,
         tta: bool = False,
         consistency: bool | None = None,
         max_memory: str | int = "1GB",
     ) -> None:
+        self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
+        for name, value in (("tta", tta), ("consistency", consistency)):
+            if not isinstance(value, bool) and (value is not None or name == "tta"):
+                raise UsageError(f"{option(name)}: want True or False, got {value!r}")
+        check_names(backend=backend, device=device, precision=precision)
         as_torch = prefers_torch(backend=backend, device=device)
-        self.network: Network = load_network(model, texture=texture, torch=as_torch)
+        self.network: Network = load_network(
+            model, texture=texture, denoise=denoise, torch=as_torch
+        )
         self.choice: Choice = choose(
             backend=backend,
             device=device,
@@ -96,8 +108,10 @@ class Upscaler:
         wanted = usage.consistency if consistency is None else consistency
         self.consistency = wanted and self.scale > 1
         self._border = usage.shave if consistency is None else BORDER * self.consistency
-        self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
-        self._windows = Windows(self.network, self.choice)
+        # Without a border pixels are added for a size rule alone: as spandrel, which other programs
+        # run such networks by, adds them.
+        self._mirror: Literal["symmetric", "reflect"] = "symmetric" if self._border else "reflect"
+        self._windows = Windows(self.network, self.choice, mirror=self._mirror)
 
     def upscale(
         self,
@@ -149,7 +163,7 @@ class Upscaler:
         """
         for lanes in range(min(cpu_threads(), _MOST_LANES), 1, -1):
             several = copy(self)
-            several._windows = Windows(self.network, self.choice, lanes=lanes)
+            several._windows = Windows(self.network, self.choice, lanes=lanes, mirror=self._mirror)
             frame = several._frame(height, width, transparent=False)
             if several._runs_pixels() and len(frame.plan) == 1:
                 return several
@@ -168,7 +182,8 @@ class Upscaler:
         return (
             *told,
             f"{self.network.name} looks further than a tile: overlapping tiles are blended, which is "
-            "not quite the result without tiles (a larger --tile and --max-memory come closer)",
+            f"not quite the result without tiles (a larger {option('tile')} and "
+            f"{option('max_memory')} come closer)",
         )
 
     def tiles(
@@ -203,7 +218,7 @@ class Upscaler:
             there = window.common(frame.picture)
             pixels = read(there.within(frame.picture))
             dtypes[:] = [pixels.dtype]
-            return np.pad(pixels, there.margins(window), mode="symmetric")
+            return np.pad(pixels, there.margins(window), mode=self._mirror)
 
         def enlarged() -> Iterator[tuple[Box, AnyImage]]:
             for kept, window in frame.plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -31,8 +31,16 @@ _SMALLEST_TILE: Final = 16
 class Windows:
     """A network on one device, its programs compiled when they are first wanted. Thread-safe."""
 
-    def __init__(self, network: Network, choice: Choice, *, lanes: int = 1) -> None:
+    def __init__(
+        self,
+        network: Network,
+        choice: Choice,
+        *,
+        lanes: int = 1,
+        mirror: Literal["symmetric", "reflect"] = "symmetric",
+    ) -> None:
         self.network, self.choice, self.lanes = network, choice, lanes
+        self._mirror: Literal["symmetric", "reflect"] = mirror
         self._opened: dict[tuple[int, str], Backend] = {}
         self._pixels: dict[int, PixelBackend] = {}
         self._lock = threading.Lock()
@@ -156,7 +164,7 @@ class Windows:
         if (rows, columns) == (height, width):
             return backend.run(*inputs)
         more = ((0, 0), (0, 0), (0, rows - height), (0, columns - width))
-        outputs = backend.run(*(np.pad(x, more, mode="symmetric") for x in inputs))
+        outputs = backend.run(*(np.pad(x, more, mode=self._mirror) for x in inputs))
         scale = program.traits.scale
         return [y[:, :, : height * scale, : width * scale] for y in outputs]
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from fourfold.errors import OutputError, UsageError
+from fourfold.errors import OutputError, UsageError, option
 from fourfold.films.captions import with_captions
 from fourfold.films.light import Light
 from fourfold.films.packets import EncodedPacket, Segment, Stamp
@@ -114,15 +114,23 @@ class Encoding:
     def __post_init__(self) -> None:
         codec = CODECS.get(self.codec)
         if codec is None:
-            raise UsageError(f"--codec: want {', '.join(CODECS)} or auto, got {self.codec!r}")
+            raise UsageError(
+                f"{option('codec')}: want {', '.join(CODECS)} or auto, got {self.codec!r}"
+            )
         low, high = codec.crf_range
         if self.crf is not None and codec.crf is None:
-            raise UsageError(f"--crf: {self.codec} has no quality setting; leave --crf out")
+            raise UsageError(
+                f"{option('crf')}: {self.codec} has no quality setting; leave {option('crf')} out"
+            )
         if self.crf is not None and not low <= self.crf <= high:
-            raise UsageError(f"--crf: {self.codec} wants {low:g} to {high:g}, got {self.crf:g}")
+            raise UsageError(
+                f"{option('crf')}: {self.codec} wants {low:g} to {high:g}, got {self.crf:g}"
+            )
         if self.preset is not None and self.preset not in codec.presets:
             wanted = ", ".join(codec.presets) or "none"
-            raise UsageError(f"--preset: {self.codec} wants {wanted}; got {self.preset!r}")
+            raise UsageError(
+                f"{option('preset')}: {self.codec} wants {wanted}; got {self.preset!r}"
+            )
 
     @property
     def pixel_format(self) -> str:
@@ -206,7 +214,7 @@ class SegmentEncoder:
         except (av.error.FFmpegError, ValueError) as error:
             raise OutputError(
                 f"{encoding.codec} cannot be encoded at {encoding.width}x{encoding.height} "
-                f"({reason(error)}); choose another --codec or size"
+                f"({reason(error)}); choose another {option('codec')} or size"
             ) from error
 
     def __len__(self) -> int:
@@ -234,7 +242,7 @@ class SegmentEncoder:
         if count != len(self._stamps):
             raise OutputError(
                 f"{self._encoding.codec}: {len(self._stamps)} frames became "
-                f"{count} packets; choose another --codec"
+                f"{count} packets; choose another {option('codec')}"
             )
         return Segment(self._stamps, self._packets)
 

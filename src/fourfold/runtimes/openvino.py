@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from fourfold.errors import BackendError, UsageError
+from fourfold.errors import BackendError, UsageError, option
 from fourfold.runtimes.backend import Tensor4, runtime_error, runtime_module
 from fourfold.runtimes.bf16 import split_bf16, split_input
 from fourfold.runtimes.program import Program, TorchProgram
@@ -25,7 +25,9 @@ _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 def _core() -> Any:
     openvino = runtime_module("openvino")
     if openvino is None:
-        raise BackendError("OpenVINO is not installed; want it, or --backend onnxruntime or torch")
+        raise BackendError(
+            f"OpenVINO is not installed; want it, or {option('backend', 'onnxruntime')} or torch"
+        )
     return openvino.Core()
 
 
@@ -83,18 +85,23 @@ class OpenVinoBackend:
     def __init__(self, program: Program, *, device: str, precision: str) -> None:
         if device != "cpu":
             raise UsageError(
-                f"--backend openvino: want --device cpu, got {device}; try --backend torch"
+                f"{option('backend', 'openvino')}: want {option('device', 'cpu')}, "
+                f"got {device}; try {option('backend', 'torch')}"
             )
         if precision not in cpu_precisions():
             raise UsageError(
-                f"--precision {precision}: this CPU offers {', '.join(cpu_precisions())} in OpenVINO"
+                f"{option('precision', precision)}: this CPU offers "
+                f"{', '.join(cpu_precisions())} in OpenVINO"
             )
         self.device, self.precision = device, precision
         self._lock = threading.Lock()
         split = split_input(program) if precision == "bf16" else None
         self._splits_input = split is not None
         if isinstance(program, TorchProgram):
-            raise UsageError("--backend openvino: torch modules run on --backend torch only")
+            raise UsageError(
+                f"{option('backend', 'openvino')}: torch modules "
+                f"run on {option('backend', 'torch')} only"
+            )
         model = read_openvino((split or program).to_onnx())
         compiled = compile_openvino(model, precision)
         self._types = [value.element_type.to_dtype() for value in compiled.inputs]

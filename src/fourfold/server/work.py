@@ -19,6 +19,7 @@ from fourfold.films.probe import has_film_suffix
 from fourfold.jobs.door import plan
 from fourfold.jobs.engines import choose_model, pixel_rate
 from fourfold.jobs.pipeline import run
+from fourfold.jobs.size import work
 from fourfold.server.folder import kept_suffix
 from fourfold.server.options import Options, checked_names, make_request, parse_options
 from fourfold.server.problems import Problem, problem_of
@@ -195,7 +196,10 @@ def _estimate_size(service: Service, sizes: dict[str, Any]) -> dict[str, Any]:
             f"{asked.max_pixels}"
         )
     model, why = choose_model(asked)
-    seconds = width * height * count / pixel_rate(engine)
+    seen = width * height
+    if not asked.is_film:
+        seen = work((height, width), (out[1], out[0]), engine.scale)
+    seconds = seen * count / pixel_rate(engine)
     numbers = {"width": out[0], "height": out[1], "seconds": round(seconds, 3)}
     return {"model": model, "why": why, "notes": [], **numbers}
 
@@ -206,7 +210,7 @@ def _estimate_file(service: Service, id_: str, form: Form, path: Path) -> dict[s
     path.rename(kept)
     asked = make_request(kept, service.folder.results(id_), options, service.settings)
     try:
-        made = plan(asked, upscaler=service.engines.of(asked)).as_dict()
+        made = plan(asked, upscaler=service.engines).as_dict()
     except FourfoldError as error:
         said = str(error).replace(str(kept), form.name)
         raise Problem(problem_of(error).status, said) from error
@@ -241,7 +245,7 @@ def _enlarge_crop(service: Service, form: Form, path: Path) -> bytes:
     if not service.previews.acquire(timeout=service.settings.patience):
         raise Problem(503, "too many previews at once; come again", retry_after=2)
     try:
-        content = run(asked, upscaler=service.engines.of(asked)).content
+        content = run(asked, upscaler=service.engines).content
     finally:
         service.previews.release()
     assert content is not None, "bytes without a target come back as bytes"

@@ -14,7 +14,14 @@ logger = logging.getLogger(__name__)
 
 BUNDLED_DIR: Final = Path(__file__).parent.parent / "bundled"
 DEFAULT_MODEL: Final = "srgan-x4"
-BUNDLED: Final = ("srgan-x4", "srresnet-x4")
+BUNDLED: Final = (
+    "srgan-x4",
+    "srresnet-x4",
+    "srresnet-fast-x4",
+    "srgan-photo-x4",
+    "srgan-photo-clean-x4",
+)
+"""Files of `BUNDLED_DIR`: for clean pictures, small ones for films, for damaged photographs."""
 
 RUN_ONLY: Final = (".onnx", ".param", ".pth")
 """Suffixes of other programs' networks: run as they are, not blended, shown or exported."""

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import InputError, OutputError
+from fourfold.errors import InputError, OutputError, option
 from fourfold.files.paths import atomic_path
 from fourfold.films.audit import audit
 from fourfold.films.captions import CAPTIONED
@@ -18,7 +18,7 @@ from fourfold.films.packets import read_segment
 from fourfold.films.probe import guess_frames, probe
 from fourfold.jobs.films.parts import FilmPart, film_scratch
 from fourfold.jobs.films.progress import Meter, Progress, Report, trial_speed
-from fourfold.jobs.films.scratch import Scratch, leftovers, remove_scratch
+from fourfold.jobs.films.scratch import Scratch, remove_scratch
 from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan
 from fourfold.jobs.films.work import Cancelled, Rendered, render
 
@@ -118,7 +118,6 @@ def run_video(
     plan = plan_video(source, target, upscaler, settings)
     _check_target(plan, settings)
     with film_scratch(plan, upscaler) as scratch:
-        discarded = _others(plan, scratch)
         files, done = scratch.finished()
         resumed = done + scratch.kept(len(files))[1]
         meter = Meter(
@@ -134,7 +133,7 @@ def run_video(
         rendered = render(part, upscaler, scratch, meter=meter, cancelled=cancel)
         meter.joining()
         joined = _publish(plan, scratch, source, sign)
-    remove_scratch(plan.output)
+    others = remove_scratch(plan.output, scratch.folder)
     return VideoResult(
         output=plan.output,
         width=plan.encoding.width,
@@ -147,7 +146,7 @@ def run_video(
         notes=(
             *notes_of(plan),
             *upscaler.notes(plan.info.height, plan.info.width),
-            *discarded,
+            *others,
             *unusual(plan, rendered),
             *joined.notes,
         ),
@@ -170,9 +169,9 @@ def _silent(_progress: Progress) -> None:
 def _check_target(plan: Plan, settings: VideoSettings) -> None:
     output, source = plan.output, plan.info.path
     if output.exists() and output.samefile(source):
-        raise OutputError(f"{output}: is the input itself; choose another -o")
+        raise OutputError(f"{output}: is the input itself; choose another {option('target')}")
     if output.exists() and not settings.overwrite:
-        raise OutputError(f"{output}: exists (--overwrite replaces it)")
+        raise OutputError(f"{output}: exists ({option('overwrite', True)} replaces it)")
 
 
 def _publish(
@@ -181,7 +180,7 @@ def _publish(
     """Join, read back, rename. The segments stay on failure."""
     files, frames = scratch.finished()
     if not frames:
-        raise InputError(f"{source}: no frame between --start and --end")
+        raise InputError(f"{source}: no frame between {option('start')} and {option('end')}")
     window = _closed(plan, files) if plan.frames is not None else plan.window
     # FFmpeg's start of a file is that of the packets it has looked at; frames may come before.
     first = read_segment(files[0]).frames[0].pts * plan.info.time_base
@@ -222,13 +221,6 @@ def notes_of(plan: Plan) -> tuple[str, ...]:
     if plan.info.light is not None and not plan.encoding.tells_light:
         notes.append(f"the brightness marks of HDR are left out: {plan.encoding.codec} has none")
     return tuple(notes)
-
-
-def _others(plan: Plan, scratch: Scratch) -> list[str]:
-    """Says that work with other settings goes when this is finished; until then it stays."""
-    if all(folder == scratch.folder for folder in leftovers(plan.output)):
-        return []
-    return ["unfinished work with other settings is removed"]
 
 
 def unusual(plan: Plan, rendered: Rendered) -> list[str]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import UsageError
+from fourfold.errors import UsageError, option
 from fourfold.films.encode import CODECS, Encoding
 from fourfold.films.filters import CYCLE, has_pulldown
 from fourfold.films.join import FORMATS, Window, everything_fits, has_uncompressed_sound
@@ -48,29 +48,31 @@ class VideoSettings:
 
     def __post_init__(self) -> None:
         if self.codec != "auto" and self.codec not in CODECS:
-            raise UsageError(f"--codec: want {', '.join(CODECS)} or auto, got {self.codec!r}")
+            raise UsageError(
+                f"{option('codec')}: want {', '.join(CODECS)} or auto, got {self.codec!r}"
+            )
         if self.pulldown not in ("keep", "undo"):
-            raise UsageError(f"--pulldown: want keep or undo, got {self.pulldown!r}")
+            raise UsageError(f"{option('pulldown')}: want keep or undo, got {self.pulldown!r}")
         if self.frames is not None and self.frames < 1:
-            raise UsageError(f"--frames: want at least 1, got {self.frames}")
+            raise UsageError(f"{option('frames')}: want at least 1, got {self.frames}")
         if self.segment_frames is not None and self.segment_frames < 1:
             raise UsageError(f"segment_frames: want at least 1, got {self.segment_frames}")
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise UsageError(
-                f"--end: want a time after --start {float(self.start):g} s, "
+                f"{option('end')}: want a time after {option('start')} {float(self.start):g} s, "
                 f"got {float(self.end):g} s"
             )
 
 
-def parse_time(text: str, *, option: str) -> Fraction:
+def parse_time(text: str, *, name: str) -> Fraction:
     """Seconds of `90`, `1:30`, `0:01:30.5`; `UsageError` otherwise.
 
-    >>> parse_time("1:30.5", option="--start")
+    >>> parse_time("1:30.5", name="start")
     Fraction(181, 2)
     """
     match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text.strip())
     if match is None:
-        raise UsageError(f"{option}: want seconds or H:MM:SS, got {text!r}")
+        raise UsageError(f"{option(name)}: want seconds or H:MM:SS, got {text!r}")
     hours, minutes, seconds = match.groups()
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds)
 
@@ -203,7 +205,9 @@ def _container(info: VideoInfo, codec: str, output: Path | None) -> tuple[str, s
     if output is not None:
         chosen = output.suffix.lower()
         if chosen not in FORMATS or chosen not in able:
-            raise UsageError(f"-o {output}: {codec} films are written as {', '.join(able)}")
+            raise UsageError(
+                f"{option('target', output)}: {codec} films are written as {', '.join(able)}"
+            )
         return chosen, None
     own = info.path.suffix.lower()
     if own in able:
