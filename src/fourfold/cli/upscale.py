@@ -7,12 +7,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from fourfold.cli.lines import by_models, json_line, one_line
 from fourfold.cli.many import is_for_many, terminable, upscale_many
+from fourfold.cli.streams import in_time, standard_output
 from fourfold.cli.verbose import VERBOSE
 from fourfold.cli.watch import Watch, clock
 from fourfold.errors import UsageError, option
@@ -151,7 +153,7 @@ def upscale(
         None, metavar="Q", help="Lower is better (h264: 18).", rich_help_panel=_FILMS
     ),
     preset: str | None = typer.Option(
-        None, metavar="P", help="Encoder's speed (h264: veryfast).", rich_help_panel=_FILMS
+        None, metavar="P", help="Encoder's speed (h264: superfast).", rich_help_panel=_FILMS
     ),
     start: str | None = typer.Option(
         None, metavar="TIME", help="Begin here: seconds or H:MM:SS.", rich_help_panel=_FILMS
@@ -223,7 +225,7 @@ def upscale(
     from fourfold.jobs.inputs import find_requests, useless_for_all
 
     names = _names([*(inputs or []), *also])
-    out = _standard_output(names, out)
+    out = standard_output(names, out)
     options: dict[str, Any] = {
         "model": model,
         "scale": scale,
@@ -274,12 +276,9 @@ def upscale(
     for name in useless_for_all(requests):
         _note(option(name), ["without effect on these inputs"])
     with terminable():
-        if realtime:
-            requests = [_in_time(request) for request in requests]
-        if dry_run:
-            failures = _plan_all(requests, as_json=as_json)
-        else:
-            failures = _run_all(requests, as_json=as_json, quiet=out == "-")
+        requests = [in_time(request) if realtime else request for request in requests]
+        todo = _plan_all if dry_run else partial(_run_all, quiet=out == "-")
+        failures = todo(requests, as_json=as_json)
     _list_failures(failures, total=len(requests))
     return 1 if failures else 0
 
@@ -291,31 +290,6 @@ def _names(names: list[str]) -> list[str]:
     if not all(names):
         raise UsageError("upscale: want the name of an INPUT, got an empty one")
     return names
-
-
-def _standard_output(names: list[str], out: str | None) -> str | None:
-    """Where the result of standard input goes unless told: standard output, for other programs."""
-    from fourfold.files.paths import STDIO
-
-    if names == [STDIO] and out is None:
-        out = STDIO
-    if out == STDIO and sys.stdout.isatty():
-        raise UsageError(
-            "standard output: want -o FILE, > FILE or | PROGRAM; pictures and films are nothing for a "
-            "terminal (`fourfold play` shows a film)"
-        )
-    return out
-
-
-def _in_time(request: Request) -> Request:
-    """A film with the model that keeps up with it; what was found out is told on stderr."""
-    if not request.is_film:
-        return request
-    from fourfold.jobs.films.realtime import in_time
-
-    chosen, told = in_time(request)
-    print(one_line(f"fourfold: {request.name}: {told}"), file=sys.stderr)
-    return chosen
 
 
 def _check_single_machine(out: str | None, *, as_json: bool, many: bool) -> None:

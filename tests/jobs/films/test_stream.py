@@ -47,7 +47,7 @@ def sent(source: Path, up: Upscaler, **settings: Any) -> Path:
 
 
 def test_every_frame_at_its_time_with_sound_and_subtitles(tmp_path: Path, up: Upscaler) -> None:
-    source = make_film(tmp_path / "film.mkv", stamps=VARYING, audio=("aac",), subtitles=("subrip",))
+    source = make_film(tmp_path / "film.mkv", stamps=VARYING, subtitles=((100, 900, "Hello"),))
     result = sent(source, up)
     assert times(result) == times(source)
     for kind in ("audio", "subtitle"):

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from fourfold.engine.choose import AUTO
 from fourfold.engine.upscaler import Upscaler
 from fourfold.films.encode import SegmentEncoder, to_frame
 from fourfold.films.packets import Stamp
 from fourfold.imaging.arrays import AnyImage
-from fourfold.jobs.engines import choose_model, open_upscaler, pixel_rate
-from fourfold.jobs.film import plan_film
+from fourfold.jobs.engines import Engines, choose_model, is_open, open_upscaler, pixel_rate
+from fourfold.jobs.film import film_engine, plan_film
 from fourfold.jobs.films.settings import Plan
 from fourfold.jobs.films.work import enlarge_into
 from fourfold.jobs.request import Request
@@ -62,9 +61,9 @@ def in_time(request: Request, *, trial: Trial | None = None) -> tuple[Request, s
 
 def candidates(request: Request) -> list[str]:
     """Names of models, best first."""
-    first = choose_model(request)[0]
-    if request.model != AUTO or request.texture is not None:
-        return [first]
+    if not is_open(request):
+        return [choose_model(request).model]
+    first = film_engine(request, Engines()).upscaler.network.name  # by what the film looks like
     models = {name: get_model(name) for name in BUNDLED}
     purpose = models[first].usage.purpose
 

@@ -25,7 +25,7 @@ from fourfold.imaging.arrays import AnyImage
 from fourfold.jobs.films.progress import Meter, Report, trial_speed
 from fourfold.jobs.films.run import VideoResult, damage_of, notes_of, unusual
 from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan
-from fourfold.jobs.films.work import enlarge_into
+from fourfold.jobs.films.work import Rendered, enlarge_into
 from fourfold.jobs.stages import Channel
 
 _NAME: Final = Path("standard output.mkv")
@@ -89,6 +89,12 @@ def stream_video(
         cancelled=_until_nobody_reads(cancel) if target == STDOUT else cancel,
     )
     (joined,) = sent
+    return _result(plan, rendered, joined, upscaler, time.perf_counter() - started)
+
+
+def _result(
+    plan: Plan, rendered: Rendered, joined: Joined, upscaler: Upscaler, seconds: float
+) -> VideoResult:
     return VideoResult(
         output=plan.output,
         width=plan.encoding.width,
@@ -97,7 +103,7 @@ def stream_video(
         frames=rendered.frames,
         resumed=0,
         repeated=rendered.repeated,
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
         notes=(
             *notes_of(plan),
             *upscaler.notes(plan.info.height, plan.info.width),
