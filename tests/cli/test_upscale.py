@@ -200,7 +200,7 @@ def test_a_picture_is_not_written_to_a_terminal(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run(["upscale", "-", "-n", model]) == 2
-    assert "want -o FILE, or > FILE" in one_line(capsys)
+    assert "want -o FILE, > FILE or | PROGRAM" in one_line(capsys)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_what_is_no_picture_fails_in_the_words_of_the_command_line(client) -> No
     [
         ({"scale": 99}, "scale: want a number from 1 to 16, got 99"),
         ({"scal": 2}, "unknown option 'scal'; did you mean 'scale'?"),
-        ({"model": "/etc/passwd"}, "model: want auto, srgan-x4, srresnet-x4, got '/etc/passwd'"),
+        ({"model": "/etc/passwd"}, "model: want auto, srgan-x4, srresnet-x4, "),
         ({"target": "/tmp/x"}, "unknown option 'target'"),
         ({"max_pixels": 10**12}, "unknown option 'max_pixels'"),
         ({"scale": 2, "fit": "4k"}, "want one of them, got both"),
@@ -292,7 +292,7 @@ def test_health_is_told_while_every_thread_is_taken(client) -> None:
 
     def hold() -> None:
         taken.set()
-        free.wait()
+        free.wait(60)
 
     async def take_all() -> None:
         anyio.to_thread.current_default_thread_limiter().total_tokens = 1
