@@ -23,6 +23,9 @@ BUNDLED: Final = (
 )
 """Files of `BUNDLED_DIR`: for clean pictures, small ones for films, for damaged photographs."""
 
+BLEND_ONLY: Final = frozenset({"srgan-photo-clean-x4"})
+"""Those of `BUNDLED` that are there to be blended with another; others do their own work better."""
+
 RUN_ONLY: Final = (".onnx", ".param", ".pth")
 """Suffixes of other programs' networks: run as they are, not blended, shown or exported."""
 

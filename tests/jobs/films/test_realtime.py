@@ -12,7 +12,7 @@ from fourfold.jobs.films.realtime import candidates, in_time
 from fourfold.jobs.films.settings import Plan
 from fourfold.jobs.request import Request
 from fourfold.weights.format import save_model
-from fourfold.weights.zoo import BUNDLED
+from fourfold.weights.zoo import BLEND_ONLY, BUNDLED
 from tests.made_films import make_film
 from tests.models import tiny_model
 
@@ -35,7 +35,7 @@ def speeds(**known: float):
 
 def test_all_bundled_models_are_candidates_the_usual_one_first(film: Request) -> None:
     names = candidates(film)
-    assert sorted(names) == sorted(BUNDLED)
+    assert sorted(names) == sorted(set(BUNDLED) - BLEND_ONLY)
     assert names[0] in ("srresnet-fast-x4", "srgan-photo-x4")  # as `auto` would take
 
 

@@ -17,7 +17,7 @@ from fourfold.jobs.films.settings import Plan
 from fourfold.jobs.films.work import enlarge_into
 from fourfold.jobs.request import Request
 from fourfold.jobs.stages import Cancelled, Channel
-from fourfold.weights.zoo import BUNDLED, get_model
+from fourfold.weights.zoo import BLEND_ONLY, BUNDLED, get_model
 
 TRIAL_SECONDS: Final = 2.0
 """Of the film's own frames through decoder, network and encoder, shared by the models tried."""
@@ -64,7 +64,7 @@ def candidates(request: Request) -> list[str]:
     if not is_open(request):
         return [choose_model(request).model]
     first = film_engine(request, Engines()).upscaler.network.name  # by what the film looks like
-    models = {name: get_model(name) for name in BUNDLED}
+    models = {name: get_model(name) for name in BUNDLED if name not in BLEND_ONLY}
     purpose = models[first].usage.purpose
 
     def rank(name: str) -> tuple[bool, bool, int]:
