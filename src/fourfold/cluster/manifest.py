@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -38,14 +39,12 @@ COMPACT_LINES: Final = 250_000
 """Of a part that is put together from others."""
 
 
-_TEXT_OR_NONE: Final = (str, type(None))
-_INT_OR_NONE: Final = (int, type(None))
-_KINDS: Final[dict[str, Any]] = {
-    **{"key": str, "etag": str, "settings": str, "outcome": str, "output": _TEXT_OR_NONE},
-    **{"time": (int, float), "size": _INT_OR_NONE, "output_size": _INT_OR_NONE},
-}
+_FIELDS: Final = itemgetter(
+    "key", "time", "size", "etag", "settings", "outcome", "output", "output_size"
+)
 _LATEST: Final = 1e11
 """A time no clock shows: the year 5138."""
+_MOST: Final = 1 << 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,18 +151,23 @@ def read_part(store: Store, key: str) -> Iterator[str]:
             yield from file
 
 
-def read_line(text: str) -> dict[str, Any] | None:
-    """The fields of a line that a table needs; None for one that is damaged."""
+def read_line(text: str) -> tuple[Any, ...] | None:
+    """Key, time, size, etag, settings, outcome, output and its size; None for a damaged line.
+
+    Names are bytes, since those of files need not be text.
+    """
     try:
-        fields = json.loads(text)
-        known = all(isinstance(fields[name], kinds) for name, kinds in _KINDS.items())
-        sizes = (fields["size"] or 0, fields["output_size"] or 0)
-        known = known and 0 <= fields["time"] < _LATEST and all(0 <= n < 1 << 63 for n in sizes)
-        for name in ("key", "output"):
-            (fields[name] or "").encode("utf-8", "surrogateescape")
+        key, time, size, tag, settings, outcome, output, made = _FIELDS(json.loads(text))
+        sizes = (size is None or 0 <= size < _MOST) and (made is None or 0 <= made < _MOST)
+        if not (
+            sizes and 0 <= time < _LATEST and type(tag) is type(settings) is type(outcome) is str
+        ):
+            return None
+        key = key.encode("utf-8", "surrogateescape")
+        output = None if output is None else output.encode("utf-8", "surrogateescape")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return fields if known else None
+    return key, time, size, tag, settings, outcome, output, made
 
 
 def compact(store: Store, lines: Iterator[str], replaced: Iterable[str]) -> None:

@@ -29,7 +29,7 @@ from fourfold.files.addresses import Entry, Store
 from fourfold.films.probe import has_film_suffix
 from fourfold.pictures.formats import has_picture_suffix
 
-_PAGE: Final = 10_000
+_PAGE: Final = 2000
 _TABLES: Final = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;
 CREATE TABLE inputs (stem BLOB, key BLOB, size INT, tag TEXT, modified REAL, film INT, mine INT,
@@ -141,12 +141,12 @@ class Table:
 
     def add_lines(self, texts: Iterable[str], *, fresh: bool = False) -> None:
         """Lines of the manifest, in any order; see `add_manifest`."""
-        read = ((fields, text) for text in texts if (fields := read_line(text)))
+        read = ((row, text) for text in texts if (row := read_line(text)))
         while page := list(enumerate(islice(read, _PAGE), self._texts)):
             self._texts += len(page)
             said = ((number, text.rstrip("\n")) for number, (_, text) in page)
             self._db.executemany("INSERT INTO texts VALUES (?, ?)", said)
-            rows = [_line_row(fields, number) for number, (fields, _) in page]
+            rows = [(*row, number) for number, (row, _) in page]
             self._db.executemany(_LINE, rows)
             if fresh:
                 made = [(row[6], row[7]) for row in rows if row[6] is not None]
@@ -262,21 +262,6 @@ def _input_row(entry: Entry, shard: Shard, without: str | None) -> tuple[Any, ..
     stem = _blob(base.casefold())
     film, mine = kind == "film", shard.has(stem)
     return stem, _blob(key), entry.size, entry.tag, entry.modified, film, mine
-
-
-def _line_row(fields: dict[str, Any], number: int) -> tuple[Any, ...]:
-    output = fields["output"]
-    return (
-        _blob(fields["key"]),
-        fields["time"],
-        fields["size"],
-        fields["etag"],
-        fields["settings"],
-        fields["outcome"],
-        None if output is None else _blob(output),
-        fields["output_size"],
-        number,
-    )
 
 
 __all__ = ["Counts", "Row", "Table", "Task"]
