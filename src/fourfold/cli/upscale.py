@@ -280,15 +280,19 @@ def _standard_output(names: list[str], out: str | None) -> str | None:
 
 def _run_all(requests: list[Request], *, as_json: bool, quiet: bool) -> list[str]:
     """Do the work; returns the reasons of what failed."""
+    from fourfold.cli.summary import Summary
     from fourfold.jobs.pipeline import run_all
 
-    failures: list[str] = []
+    failures, summary = list[str](), Summary()
     with Watch(len(requests)) as watch, closing(run_all(requests, progress=watch)) as outcomes:
         for outcome in outcomes:
             watch.finished(skipped=outcome.status == "skipped")
             _report(outcome, as_json=as_json, quiet=quiet)
+            summary.add(outcome)
             if outcome.status == "failed":
                 failures.append(outcome.reason or outcome.input)
+    for line in summary.lines() if len(requests) > 1 and not (as_json or quiet) else ():
+        print(one_line(f"fourfold: {line}"), file=sys.stderr)
     return failures
 
 
