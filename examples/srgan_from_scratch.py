@@ -30,7 +30,7 @@ from fourfold.pictures.images import read_pixels, write_pixels
 
 HERE = Path(__file__).parent
 OUT = Path(os.environ.get("OUT", "out"))
-STEPS = int(os.environ.get("STEPS", "600"))  # of each stage
+STEPS = int(os.environ.get("STEPS", "150"))  # of each stage
 SCALE, CROP, BATCH = 4, 48, 8
 
 rng = np.random.default_rng(0)
@@ -62,8 +62,8 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 # %% [markdown]
 # ## Two networks
 #
-# Those of the paper have 16 blocks of 64 channels, and 64 to 512 channels. These are smaller, so that
-# a minute shows something.
+# Those of the paper have 16 blocks of 64 channels, and 64 to 512 channels. These are smaller, so that a
+# minute shows something, and the generator goes without BatchNorm, whose averages need more than that.
 
 # %%
 from fourfold.networks.discriminator import Discriminator
@@ -93,16 +93,14 @@ for step in range(1, STEPS + 1):
         print(f"step {step:4}  error {loss.item():.5f}  {-10 * np.log10(loss.item()):.2f} dB")
 
 # %% [markdown]
-# A sample, enlarged whole. `eval` makes BatchNorm use what it has seen on average instead of this one
-# picture.
+# A sample, enlarged whole: weights learned from crops work at any size, since all of them are
+# convolutions.
 
 
 # %%
 def enlarge(lr: np.ndarray) -> np.ndarray:
-    generator.eval()
     with torch.no_grad():
         sr = generator(to_nchw([lr]))[0].permute(1, 2, 0).numpy()
-    generator.train()
     return (sr * 255 + 0.5).clip(0, 255).astype(np.uint8)
 
 
@@ -168,7 +166,6 @@ import fourfold
 from fourfold.networks.catalog import describe
 from fourfold.weights.format import save_model
 
-generator.eval()
 facts = {
     "name": "from-scratch",
     "license": "Apache-2.0",
