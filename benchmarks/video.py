@@ -1,8 +1,8 @@
-"""The film pipeline against the bare engine, in one run: `python benchmarks/video.py CLIP...`.
+"""The film pipeline against the bare engine, per network: `python benchmarks/video.py CLIP...`.
 
-Both enlarge the same decoded frames by the network's factor with the same `Upscaler`; the pipeline
-also decodes, converts, encodes, joins and reads back. Rounds alternate, since the speed of a shared
-machine drifts; the table gives the median of each and the ratio of the medians. On a machine that is
+Both enlarge the same decoded frames by the network's factor with the same `Upscaler`, as many at once; the
+pipeline also decodes, converts, encodes, joins and reads back. Rounds alternate, since the speed of a
+shared machine drifts; the table gives the median of each and the ratio of the medians. On a machine that is
 busy otherwise the ratio of processor times (bare by pipeline) is the one to look at.
 """
 
@@ -14,6 +14,8 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 from stamp import stamp
@@ -22,29 +24,33 @@ from fourfold import Upscaler
 from fourfold.films.decode import FrameReader
 from fourfold.films.probe import probe
 from fourfold.jobs.door import upscale_video
+from fourfold.weights.zoo import BUNDLED
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("-n", "--model", default="srgan-x4")
+    parser.add_argument("-n", "--model", nargs="+", default=list(BUNDLED))
     parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--preset", default=None)
     args = parser.parse_args()
-    up = Upscaler(args.model)
-    up.upscale(next(iter(FrameReader(probe(args.clips[0])))).pixels)  # open the network
     print(stamp())
     print(
-        "| clip | result | bare engine MP/s | pipeline MP/s | pipeline fps | ratio | of CPU time |"
+        "| model | clip | result | bare engine MP/s | pipeline MP/s | pipeline fps | ratio | of CPU time "
+        "| bare MP a CPU second |"
     )
-    print("|---|---|---|---|---|---|---|")
-    for clip in args.clips:
-        bare, pipeline, cpu, size = [], [], [], ""
+    print("|---|---|---|---|---|---|---|---|---|")
+    for model, clip in product(args.model, args.clips):
+        up = Upscaler(model)
+        first = next(iter(FrameReader(probe(clip)))).pixels
+        up.for_frames(*first.shape[:2]).upscale(first)  # compile, for the cache on disk
+        bare, pipeline, cpu, busy, size = [], [], [], [], ""
         for _ in range(args.rounds):
             before = time.process_time()
             bare.append(bare_speed(clip, up, args.frames))
             between = time.process_time()
+            busy.append(between - before)
             speed, size, share = pipeline_speed(clip, up, args.frames, args.preset)
             pipeline.append(speed)
             cpu.append(share * (between - before) / (time.process_time() - between))
@@ -52,8 +58,9 @@ def main() -> None:
         b, p = statistics.median(bare), statistics.median(pipeline)
         fps = p * 1e6 / (width * height)
         print(
-            f"| {clip.name} | {size} | {b:.2f} | {p:.2f} | {fps:.2f} | {p / b:.1%} "
-            f"| {statistics.median(cpu):.1%} |",
+            f"| {Path(model).name} | {clip.name} | {size} | {b:.2f} | {p:.2f} | {fps:.2f} | {p / b:.1%} "
+            f"| {statistics.median(cpu):.1%} "
+            f"| {width * height * args.frames / 1e6 / statistics.median(busy):.1f} |",
             flush=True,
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
@@ -71,8 +78,11 @@ def bare_speed(clip: Path, up: Upscaler, count: int) -> float:
         frames.append(frame.pixels)
         if len(frames) == count:
             break
-    started = time.perf_counter()
-    pixels = sum(up.upscale(frame)[..., 0].size for frame in frames)
+    engine = up.for_frames(*frames[0].shape[:2])
+    with ThreadPoolExecutor(engine.lanes) as pool:
+        engine.upscale(frames[0])
+        started = time.perf_counter()
+        pixels = sum(sr[..., 0].size for sr in pool.map(engine.upscale, frames))
     return pixels / 1e6 / (time.perf_counter() - started)
 
 

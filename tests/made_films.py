@@ -182,8 +182,8 @@ def upscale_video(
 
     made = VideoSettings(
         size=TargetSize.parse(scale, fit),
-        start=None if start is None else parse_time(str(start), option="--start"),
-        end=None if end is None else parse_time(str(end), option="--end"),
+        start=None if start is None else parse_time(str(start), name="start"),
+        end=None if end is None else parse_time(str(end), name="end"),
         overwrite=overwrite,
         **settings,
     )

@@ -13,6 +13,7 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -169,6 +170,12 @@ NETWORKS = {
 }
 
 
+SEE_BEYOND = {"DCTLSA": 25, "CRAFT": 6, "OmniSR": 4}
+"""Bounds, of 255, for those whose blended tiles may differ by more than 3. The first two shift windows
+around the edge of what they see without a mask, so that the picture's left side sees its right one: more
+than 32 pixels from the edge they stay below 2. The third weights channels by the whole picture."""
+
+
 def module(name: str):
     """A network with random weights from a fixed seed, as its own class makes it."""
     import torch
@@ -187,20 +194,33 @@ def _brighten(network, channels: int) -> None:
     import torch
 
     called = []
-    convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    convolutions = [
+        m
+        for m in network.modules()
+        if isinstance(m, torch.nn.Conv2d) and m.weight.requires_grad and m.bias is not None
+    ]  # others shift the mean
     hooks = [m.register_forward_hook(lambda m, *_: called.append(m)) for m in convolutions]
-    side = (1, channels, 48, 48)
+    lr = torch.rand((1, channels, 48, 48), generator=torch.Generator().manual_seed(1))
+    full_scale = getattr(network, "rgb_range", 1)
     with torch.no_grad():
-        sr = network(torch.rand(side, generator=torch.Generator().manual_seed(1)))
-        last = called[-1] if called else None
-        if last is not None and last.bias is not None and last.weight.requires_grad:
-            gain = 0.15 / max(float(sr.std()), 1e-6)
-            if gain > 2:
-                last.weight *= gain
-                last.bias *= gain
-            last.bias += 0.5 - float(sr.mean()) * max(gain, 1) if gain > 2 else 0
+        gain = 0.15 / max(float(network(lr.clone()).std()), 1e-6)
+        if called and gain > 2:
+            last = called[-1]
+            last.weight *= gain
+            last.bias *= gain
+            last.bias += full_scale * (0.5 - float(network(lr.clone()).mean()))
     for hook in hooks:
         hook.remove()
+
+
+def by_spandrel(path: Path, lr):
+    """What spandrel makes of a file and an 8-bit picture `(H, W, C)`, in 0..255."""
+    import torch
+
+    network = spandrel().ModelLoader().load_from_file(path)
+    with torch.inference_mode():
+        sr = network(torch.from_numpy(lr.transpose(2, 0, 1)[None] / np.float32(255)))
+    return sr[0].clamp(0, 1).numpy().transpose(1, 2, 0) * 255
 
 
 def write(name: str, path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fourfold.engine.upscaler import Upscaler
 from fourfold.weights.format import Model
 from fourfold.weights.graph import Conv, Graph, Node, PRelu, Shuffle
 from fourfold.weights.inference_form import build_graph, num_doublings
@@ -38,6 +39,12 @@ def tiny_model(*, scale: int = 4, num_blocks: int = 2, width: int = 8, seed: int
         tensors={name: np.float32(tensor) for name, tensor in tensors.items()},
         license="Apache-2.0",
     )
+
+
+def small_tiles(upscaler: Upscaler, side: int) -> Upscaler:
+    """With tiles smaller than anybody may ask for, so that small pictures have several."""
+    upscaler._tile = side
+    return upscaler
 
 
 def halo_of(model: Model) -> int:

@@ -17,8 +17,13 @@ class FlakyServer:
         drop_after: int | None = None,
         ranges: bool = True,
         fail_first: int = 0,
+        redirects: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        more: bytes = b"",
     ) -> None:
+        """`redirects` lead from a path to another; `headers` replace its own; `more` follows the file."""
         self.files, self.drop_after, self.ranges = files, drop_after, ranges
+        self.redirects, self.headers, self.more = redirects or {}, headers or {}, more
         self.fail_first = fail_first
         self.requests = self.dropped = 0
         outer = self
@@ -41,6 +46,11 @@ class FlakyServer:
         if self.requests <= self.fail_first:
             handler.send_error(503)
             return
+        if handler.path in self.redirects:
+            handler.send_response(302)
+            handler.send_header("Location", self.redirects[handler.path])
+            handler.end_headers()
+            return
         if content is None:
             handler.send_error(404)
             return
@@ -52,9 +62,11 @@ class FlakyServer:
                 handler.send_error(416)
                 return
         handler.send_response(206 if start else 200)
-        handler.send_header("Content-Length", str(len(content) - start))
+        for name, value in {"Content-Length": str(len(content) - start), **self.headers}.items():
+            if value:
+                handler.send_header(name, value)
         handler.end_headers()
-        part = content[start:]
+        part = content[start:] + self.more
         if self.drop_after is not None and len(part) > self.drop_after:
             self.dropped += 1
             part = part[: self.drop_after]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 INSTALL: Final = "pip install '.[{extra}]'"
@@ -27,6 +28,36 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else None
+
+
+_ON_COMMAND_LINE: Final = {"target": "-o", "model": "-n"}
+_COMMAND_LINES: Final[list[None]] = []
+"""One for each command line that is running in this process."""
+
+
+def option(name: str, value: object = None) -> str:
+    """How messages call an argument: as Python does, or as the command line within its words.
+
+    >>> option("max_memory"), option("tile", 4), option("overwrite", True)
+    ('max_memory', 'tile=4', 'overwrite=True')
+    >>> with command_line_words():
+    ...     option("max_memory"), option("tile", 4), option("overwrite", True)
+    ('--max-memory', '--tile 4', '--overwrite')
+    """
+    if not _COMMAND_LINES:
+        return name if value is None else f"{name}={value!r}"
+    words = _ON_COMMAND_LINE.get(name, f"--{name.replace('_', '-')}")
+    return words if value is None or value is True else f"{words} {value}"
+
+
+@contextmanager
+def command_line_words() -> Iterator[None]:
+    """Let this process name arguments as the command line does: in all threads, which it shares."""
+    _COMMAND_LINES.append(None)
+    try:
+        yield
+    finally:
+        _COMMAND_LINES.pop()
 
 
 class FourfoldError(Exception):
@@ -114,4 +145,6 @@ __all__ = [
     "OutputError",
     "TrainingError",
     "UsageError",
+    "command_line_words",
+    "option",
 ]

@@ -51,12 +51,12 @@ def test_films_without_a_name_get_the_steadier_model(
     film = make_film(tmp_path / "film.mp4", stamps=range(1), size=(16, 16))
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     assert run(["upscale", str(film), str(tmp_path / "a.png"), "-s", "2"]) == 0
-    assert loaded == ["srresnet-x4", "srgan-x4"]  # each once, as the inputs are given
+    assert loaded == ["srresnet-fast-x4", "srgan-x4"]  # each once, as the inputs are given
     loaded.clear()
     assert run(["upscale", str(film), "--dry-run", "-s", "3"]) == 0
     assert run(["upscale", str(film), "--dry-run", "-s", "3", "-n", "srgan-x4"]) == 0
     fourfold.upscale_video(film, tmp_path / "o.mp4", scale=1)
-    assert loaded == ["srresnet-x4", "srgan-x4", "srresnet-x4"]
+    assert loaded == ["srresnet-fast-x4", "srgan-x4", "srresnet-fast-x4"]
 
 
 def test_an_unknown_length_is_said_to_be_a_guess(

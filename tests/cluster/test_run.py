@@ -21,6 +21,7 @@ from fourfold.jobs.inputs import find_requests
 from fourfold.jobs.pipeline import run_all
 from fourfold.jobs.stages import Cancelled
 from fourfold.pictures.images import write_pixels
+from fourfold.pictures.vips import vips
 
 Made = Callable[..., Batch]
 Album = Callable[..., Path]
@@ -285,3 +286,24 @@ def test_workers_are_a_number_or_a_range() -> None:
         engine="ray", address="auto", least=3, most=3
     )
     assert Workers.parse("ray", None, None) == Workers(engine="ray")
+
+
+def test_each_input_gets_its_own_model_and_is_known_again(
+    tmp_path: Path, album: Album, draw: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fourfold.jobs import picture
+    from fourfold.jobs.request import Request
+
+    source = album("a.png")
+    damaged = vips().Image.new_from_array(draw(24, 32))
+    damaged.jpegsave(str(source / "b.jpg"), Q=40)
+    out = tmp_path / "out"
+    auto = Batch(source=str(source), target=str(out), request=Request(source="-"), retries=0)
+    assert run_batch(auto).done == 2
+    models = {key: line["model"] for key, line in manifest(out).items()}
+    assert models == {"a.png": "srgan-x4", "b.jpg": "srgan-photo-x4"}
+    monkeypatch.setattr(picture, "look_at_picture", None)
+    assert run_batch(auto).kept == 2
+    for path in (out / "_fourfold").glob("part-*"):
+        path.unlink()
+    assert run_batch(auto).failed == 0  # by the records in the results

@@ -76,7 +76,7 @@ def work(
     """Operations the network is asked for, over those of the picture in one piece."""
     up = Upscaler(model, backend="openvino", consistency=consistency)
     seen: list[float] = []
-    up._backend = lambda program, precision: Counted(program, seen)
+    up._windows._backend = lambda program, precision: Counted(program, seen)
     lr = np.full((1, 1, channels), 255, np.uint8)
     read = lambda box: np.broadcast_to(lr, (box.height, box.width, channels))  # noqa: E731
     with pytest.MonkeyPatch.context() as patch:

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fourfold import Upscaler
-from fourfold.engine import upscaler as module
+from fourfold.engine import windows as module
 from fourfold.errors import BackendOutOfMemory, ImageContractError, ModelNotFound, UsageError
 from fourfold.imaging.resize import imresize
 from fourfold.runtimes.backend import Tensor4
-from tests.models import tiny_model
+from tests.models import small_tiles, tiny_model
 
 MODEL = tiny_model()
 WHOLE = Upscaler(MODEL, precision="fp32", tile=4096)
-TILED = {t: Upscaler(MODEL, precision="fp32", tile=t) for t in (1, 5, 16, 33)}
+TILED = {t: small_tiles(Upscaler(MODEL, precision="fp32"), t) for t in (1, 5, 16, 33)}
 shapes = st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 2, 3, 4]))
 
 
@@ -62,7 +62,7 @@ def test_tta_and_scales_are_tiled_exactly_too() -> None:
         model = tiny_model(scale=scale, width=4)
         image = picture((23, 17, 3))
         results = [
-            Upscaler(model, precision="fp32", tile=tile, tta=True).upscale(image)
+            small_tiles(Upscaler(model, precision="fp32", tta=True), tile).upscale(image)
             for tile in (4096, 9)
         ]
         assert results[0].shape == (23 * scale, 17 * scale, 3)
@@ -227,6 +227,14 @@ def test_other_arrays_are_refused(image: Any) -> None:
         {"precision": "int4"},
         {"tile": -1},
         {"tile": "big"},
+        {"tile": 1},
+        {"tile": True},
+        {"tta": "no"},
+        {"consistency": "no"},
+        {"max_memory": 10},
+        {"texture": "half"},
+        {"texture": True},
+        {"backend": []},
         {"max_memory": "lots"},
         {"texture": 2.0},
         {"backend": "openvino", "device": "cuda"},

@@ -81,3 +81,47 @@ def test_a_whole_file_is_not_fetched_again(flaky_server, tmp_path):
     fetch(described(server.url), tmp_path / "a")
     fetch(described(server.url), tmp_path / "a")
     assert server.requests == 1
+
+
+def test_another_part_than_asked_for_is_thrown_away(flaky_server, tmp_path):
+    (tmp_path / "a.part").write_bytes(CONTENT[:5000])
+    server = flaky_server({"file": CONTENT}, headers={"Content-Range": "bytes 0-10239/10240"})
+    with pytest.raises(DownloadError, match=r"want the bytes from 5000 on, got bytes 0-10239"):
+        fetch(described(server.url), tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+    server.headers = {"Content-Range": "bytes 5000-10239/10240"}
+    (tmp_path / "a.part").write_bytes(CONTENT[:5000])
+    assert fetch(described(server.url), tmp_path / "a").read_bytes() == CONTENT
+
+
+def test_redirects_are_followed_and_a_loop_is_left(flaky_server, tmp_path):
+    loop = {"/file": "/other", "/other": "/file"}
+    with pytest.raises(DownloadError, match=r"HTTP 302 .*infinite loop") as caught:
+        fetch(described(flaky_server({}, redirects=loop).url), tmp_path / "a")
+    assert "\\n" not in str(caught.value)
+    server = flaky_server({"there": CONTENT}, redirects={"/file": "/there"})
+    assert fetch(described(server.url), tmp_path / "a").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "data:,x"])
+def test_a_redirect_away_from_the_network_is_not_followed(flaky_server, tmp_path, address):
+    with pytest.raises(DownloadError, match="HTTP 302"):
+        fetch(described(flaky_server({}, redirects={"/file": address}).url), tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("length", ["", "10240", "many", "-1"])
+def test_more_than_was_promised_is_not_kept(flaky_server, tmp_path, length):
+    server = flaky_server({"file": CONTENT}, headers={"Content-Length": length}, more=b"x" * 999)
+    if length == "10240":  # what follows the announced bytes is never read
+        assert fetch(described(server.url), tmp_path / "a").read_bytes() == CONTENT
+        return
+    with pytest.raises(DownloadError, match="want at most 10240 bytes, got more"):
+        fetch(described(server.url), tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port", "nowhere", "http://a..b", "http://a b"])
+def test_what_is_no_address_is_said_at_once(tmp_path, url):
+    with pytest.raises(DownloadError, match="no address to fetch from"):
+        fetch(described(url), tmp_path / "a")

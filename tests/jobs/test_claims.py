@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -142,3 +143,25 @@ def test_two_processes_share_a_folder(tmp_path: Path, files: int, locks: str) ->
     for path in made:
         assert read_pixels(path).shape[1] == 240
         assert read_record(path)["model"] == "tiny"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders")
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_places_where_no_file_can_stand_are_told_and_not_waited_for(
+    tmp_path: Path, overwrite: bool
+) -> None:
+    image(PIXELS).write_to_file(str(tmp_path / "a.png"))
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "text").write_text("no folder")
+    for target, says in (
+        ("pipe.png", "pipe.png: is a pipe or device; choose another target"),
+        ("text", "text is no folder; choose another target: a folder, or a name such as a_x2.png"),
+        ("text/b.png", "text is no folder"),
+    ):
+        with pytest.raises(OutputError, match=says):
+            upscale_file(
+                tmp_path / "a.png", tmp_path / target, overwrite=overwrite, upscaler=Nearest()
+            )
+    outcomes = enlarge(tmp_path, out=tmp_path / "out")
+    assert [outcome.status for outcome in outcomes] == ["done", "failed"]

@@ -177,7 +177,7 @@ def test_too_large_results_are_refused_before_decoding(tmp_path: Path) -> None:
     whole = (tmp_path / "a.bmp").read_bytes()
     (tmp_path / "a.bmp").write_bytes(whole[:2000])  # decoding it would fail otherwise
     (outcome,) = enlarge(tmp_path / "a.bmp", out=tmp_path / "out", max_pixels=10**6)
-    assert "--max-pixels" in outcome.reason
+    assert "max_pixels" in outcome.reason
 
 
 def test_frames_count_as_pixels(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_upscale_file_gives_the_path_or_raises(tmp_path: Path) -> None:
     assert upscale_file(a, upscaler=Nearest(), overwrite=False).path == tmp_path / "a_x2.png"
     with pytest.raises(InputError, match="no such file"):
         upscale_file(tmp_path / "b.png", upscaler=Nearest())
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="is no folder"):
         upscale_file(a, a / "x.png", upscaler=Nearest())
 
 

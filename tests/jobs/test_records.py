@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import pyvips
 from PIL import Image
 
+from fourfold import Request
 from fourfold.errors import OutputError
 from fourfold.jobs.door import upscale_file, upscale_video
 from fourfold.jobs.inputs import find_requests
@@ -50,8 +52,37 @@ def test_pictures_carry_their_record_and_stay_readable(tmp_path: Path, ext: str)
 def test_the_record_says_nothing_of_time_place_or_machine(tmp_path: Path) -> None:
     path = upscale_file(picture(tmp_path / "a.png"), upscaler=Nearest()).path
     assert read_record(path).keys() == {
-        *("version", "model", "weights", "tta", "consistency", "size", "format", "quality")
+        *("version", "model", "weights", "tta", "consistency", "size", "format", "quality"),
+        "input",
     }
+
+
+def test_a_changed_input_is_told_and_its_result_kept(tmp_path: Path) -> None:
+    source = picture(tmp_path / "a.png")
+    path = upscale_file(source, upscaler=Nearest()).path
+    before, stamp = path.read_bytes(), source.stat().st_mtime_ns
+    image(255 - PIXELS).write_to_file(str(source))
+    os.utime(source, ns=(stamp, stamp))
+    says = (
+        "a result of another input, or of this one before it changed stands there; overwrite=True"
+    )
+    with pytest.raises(OutputError, match=says):
+        upscale_file(source, upscaler=Nearest())
+    with pytest.raises(OutputError, match="before it changed and a result of other settings, with"):
+        upscale_file(source, upscaler=Nearest(), fit="12x12", suffix="_x2")
+    assert path.read_bytes() == before
+    assert upscale_file(source, upscaler=Nearest(), overwrite=True).status == "done"
+    assert upscale_file(source, upscaler=Nearest()).status == "skipped"
+
+
+def test_a_result_that_notes_no_input_still_exists(tmp_path: Path) -> None:
+    source = picture(tmp_path / "a.png")
+    path = upscale_file(source, upscaler=Nearest()).path
+    record = {k: v for k, v in read_record(path).items() if k != "input"}
+    image(repeated(PIXELS)).write_to_file(str(path))
+    write_record(path, record)
+    image(255 - PIXELS).write_to_file(str(source))
+    assert upscale_file(source, upscaler=Nearest()).status == "skipped"
 
 
 def test_a_jpeg_of_several_pictures_stays_whole(tmp_path: Path) -> None:
@@ -114,7 +145,7 @@ def test_a_result_of_other_settings_is_no_result(
     assert upscale_file(a, ext=ext, upscaler=Nearest()).status == "skipped"
     with pytest.raises(OutputError, match=says) as refused:
         upscale_file(a, upscaler=upscaler, **options)
-    assert "--overwrite replaces it, --suffix keeps both" in str(refused.value)
+    assert "overwrite=True replaces it, suffix keeps both" in str(refused.value)
     assert made.path.read_bytes() == before
     assert upscale_file(a, upscaler=upscaler, overwrite=True, **options).status == "done"
     assert made.path.read_bytes() != before
@@ -153,3 +184,21 @@ def test_a_record_tells_a_result_whatever_its_name(tmp_path: Path) -> None:
     (request,), _ = find_requests([str(moved)])  # but given by name it is an input like any other
     (outcome,) = run_all([request], upscaler=Nearest())
     assert (outcome.status, outcome.size) == ("done", (32, 24))
+
+
+def test_what_is_skipped_is_described_by_its_record(tmp_path: Path) -> None:
+    source = picture(tmp_path / "a.png")
+    path = upscale_file(source, upscaler=Nearest()).path
+    said = upscale_file(source, upscaler=Nearest()).as_dict()
+    assert (said["width"], said["height"], said["model"]) == (16, 12, "nearest")
+    assert (said["status"], said["pages"], said["why"]) == ("skipped", None, None)
+    path.write_bytes(b"of another program")
+    said = upscale_file(source, upscaler=Nearest()).as_dict()
+    assert (said["width"], said["height"], said["model"]) == (None, None, None)
+    write_record(path, {"size": ["wide"], "model": 3})
+    with pytest.raises(OutputError, match="other settings"):
+        upscale_file(source, upscaler=Nearest())
+    (failed,) = run_all([Request(source=tmp_path / "no.mp4")], upscaler=Nearest())
+    assert {k: failed.as_dict()[k] for k in ("width", "model", "frames", "shown")} == {
+        **{"width": None, "model": None, "frames": None, "shown": None}
+    }

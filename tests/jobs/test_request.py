@@ -11,8 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from fourfold import Request, upscale_bytes, upscale_file, upscale_video
-from fourfold.errors import UsageError
+from fourfold import (
+    Request,
+    open_upscaler,
+    plan,
+    run,
+    run_all,
+    upscale_bytes,
+    upscale_file,
+    upscale_video,
+)
+from fourfold.errors import UsageError, command_line_words
+from fourfold.jobs.door import plan_all
 from fourfold.jobs.request import BytesOptions, EngineOptions, FilmOptions, PictureOptions
 from tests.made_pictures import Nearest
 
@@ -22,25 +32,35 @@ from tests.made_pictures import Nearest
     [
         ({"tezture": 0.5}, "unknown option 'tezture'; did you mean 'texture'?"),
         ({"zzz": 1}, "unknown option 'zzz'; known: backend"),
-        ({"scale": "4"}, "--scale: want number, got '4'"),
-        ({"tta": "yes"}, "--tta: want boolean, got 'yes'"),
-        ({"backend": "tensorflow"}, "--backend: want 'auto', 'openvino'"),
+        ({"scale": "4"}, "scale: want number, got '4'"),
+        ({"tta": "yes"}, "tta: want boolean, got 'yes'"),
+        ({"backend": "tensorflow"}, "backend: want 'auto', 'openvino'"),
         ({"scale": 2, "fit": "4k"}, "got both"),
-        ({"texture": 1.5}, "--texture: want 0"),
-        ({"quality": 0}, "--quality: want 1 to 100"),
-        ({"ext": "exe"}, "--ext: want auto, png"),
-        ({"suffix": "a/b"}, "--suffix: want a part"),
-        ({"tile": 4}, "--tile: want at least 32, got 4"),
-        ({"max_memory": 10}, "--max-memory: want at least 300MB"),
-        ({"max_memory": "299MB"}, "--max-memory: want at least 300MB"),
-        ({"codec": "vp8"}, "--codec: want"),
-        ({"start": 2, "end": 1}, "--end: want a time after"),
-        ({"start": "soon"}, "--start: want seconds"),
+        ({"texture": 1.5}, "texture: want 0"),
+        ({"quality": 0}, "quality: want 1 to 100"),
+        ({"ext": "exe"}, "ext: want auto, png"),
+        ({"suffix": "a/b"}, "suffix: want a part"),
+        ({"tile": 4}, "tile: want at least 32, got 4"),
+        ({"max_memory": 10}, "max_memory: want at least 300MB"),
+        ({"max_memory": "299MB"}, "max_memory: want at least 300MB"),
+        ({"codec": "vp8"}, "codec: want"),
+        ({"start": 2, "end": 1}, "end: want a time after"),
+        ({"start": "soon"}, "start: want seconds"),
+        ({"source": None}, "source: want string or a path or bytes, got None"),
+        ({"source": ""}, "source: want the name of a file, got ''"),
+        ({"source": "a\0b"}, "source: want the name of a file, got 'a\\x00b'"),
+        ({"source": {"base64": 3}}, "source: want string or a path or bytes, got {'base64': 3}"),
+        ({"target": ""}, "target: want the name of a file, got ''"),
+        ({"tile": "9" * 5000}, "tile: want a number of LR pixels or auto"),
+        ({"max_memory": "9" * 400}, "max_memory: want a size"),
+        ({"frames": 3, "crf": 1.0}, "a.png: crf and frames: without effect on pictures; leave out"),
+        ({"source": "a.mp4", "ext": "png"}, "a.mp4: ext: without effect on films; leave out"),
+        ({"source": b"x", "preview": True}, "bytes: preview: without effect on pictures"),
     ],
 )
 def test_wrong_options_are_usage_errors_of_one_line(options: dict, says: str) -> None:
     with pytest.raises(UsageError) as refused:
-        Request(source="a.png", **options)
+        Request(**{"source": "a.png", **options})
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -48,6 +68,37 @@ def test_wrong_options_are_usage_errors_of_one_line(options: dict, says: str) ->
 def test_the_least_tile_and_memory_are_taken() -> None:
     assert Request(source="a.png", tile=32, max_memory="300MB").tile == 32
     assert Request(source="a.png", tile="0").tile == "0"
+
+
+def test_options_for_others_of_a_folder_are_no_error() -> None:
+    assert Request(source="a.png", target="out", relative="a.png", frames=3, ext="png").frames == 3
+    assert Request(source="-", frames=3).useless() == ["frames"]  # found by `run`, or filled in
+    with pytest.raises(UsageError, match="-: frames: without effect"):
+        run(Request(source="-", frames=3), upscaler=Nearest())
+
+
+@pytest.mark.parametrize("given", [None, "a.png", 3, ["a.png"]])
+@pytest.mark.parametrize(
+    "call", [run, plan, open_upscaler, lambda r: next(run_all(r)), lambda r: next(plan_all([r]))]
+)
+def test_what_is_no_request_is_told_what_is_wanted(call, given: object) -> None:
+    with pytest.raises(UsageError, match=r"want (a|several) Requests?, ") as refused:
+        call(given)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_no_upscaler_is_told_what_is_wanted() -> None:
+    with pytest.raises(UsageError, match="upscaler: want an Upscaler, got 3"):
+        run(Request(source="a.png"), upscaler=3)
+
+
+def test_options_are_called_as_the_caller_calls_them() -> None:
+    with pytest.raises(UsageError, match=r"^max_memory: want at least 300MB"):
+        Request(source="a.png", max_memory=10)
+    with command_line_words(), pytest.raises(UsageError, match=r"^--max-memory: want at least"):
+        Request(source="a.png", max_memory=10)
+    with command_line_words(), pytest.raises(UsageError, match=r"^-n: want string or a path"):
+        Request(source="a.png", model=None)
 
 
 @pytest.mark.parametrize("ext", ["jpeg", ".JPEG", "jpg", "JPG"])
@@ -62,7 +113,7 @@ if sys.platform == "linux":
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_requests_travel_as_json_and_pickle(source: str | Path | bytes) -> None:
-    request = Request(source=source, target=Path("out"), scale=2.5, start=3, tile=64)
+    request = Request(source=source, target=Path("out"), scale=2.5, quality=80, tile=64)
     assert Request.model_validate_json(request.model_dump_json()) == request
     assert pickle.loads(pickle.dumps(request)) == request
 

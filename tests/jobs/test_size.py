@@ -27,7 +27,7 @@ def test_an_upright_picture_stays_inside_the_frame_too() -> None:
 
 @pytest.mark.parametrize("fit", ["", "big", "0x5", "5x", "-1x3"])
 def test_frames_that_are_none_are_refused(fit: str) -> None:
-    with pytest.raises(UsageError, match="--fit: want"):
+    with pytest.raises(UsageError, match="fit: want"):
         TargetSize.parse(None, fit)
 
 

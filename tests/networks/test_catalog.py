@@ -113,12 +113,12 @@ def test_tiles_equal_the_whole(name, scale):
 
 @every
 def test_large_tiles_run_in_parts_and_stay_the_same(name, monkeypatch):
-    from fourfold.engine import upscaler
+    from fourfold.engine import windows
 
     picture = np.random.default_rng(0).random((45, 37, 3), np.float32)
     whole = Upscaler(model_of(name), precision="fp32", tile=4096).upscale(picture)
-    monkeypatch.setattr(upscaler, "WHOLE_SIDE", 8)
-    monkeypatch.setattr(upscaler, "UPSAMPLER_SIDE", 16)
+    monkeypatch.setattr(windows, "WHOLE_SIDE", 8)
+    monkeypatch.setattr(windows, "UPSAMPLER_SIDE", 16)
     parts = Upscaler(model_of(name), precision="fp32", tile=4096).upscale(picture)
     assert np.abs(parts - whole).max() < 1e-5
 

@@ -12,7 +12,7 @@ from fourfold import Upscaler
 from fourfold.errors import ModelError
 from fourfold.runtimes.onnx_file import read_onnx
 from fourfold.weights.to_onnx import build_onnx
-from tests.models import plain_network, tiny_model
+from tests.models import plain_network, small_tiles, tiny_model
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -52,7 +52,8 @@ def plain_file(path: Path, **options: Any) -> Path:
 
 def tiled_equals_whole(path: Path, tile: int = 16, **options: Any) -> np.ndarray:
     whole, tiled = (
-        Upscaler(path, precision="fp32", tile=t, **options).upscale(LR) for t in (4096, tile)
+        small_tiles(Upscaler(path, precision="fp32", **options), t).upscale(LR)
+        for t in (4096, tile)
     )
     assert np.abs(tiled.astype(int) - whole).max() <= 1
     return whole
@@ -80,13 +81,13 @@ def test_what_is_read_off_a_file_equals_what_the_graph_says(tmp_path: Path) -> N
 def test_a_foreign_file_run_in_parts_equals_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fourfold.engine import upscaler
+    from fourfold.engine import windows
 
     model = tiny_model()
     (tmp_path / "m.onnx").write_bytes(build_onnx(model.graph, model.tensors).SerializeToString())
     whole = Upscaler(tmp_path / "m.onnx", precision="fp32").upscale(LR)
-    monkeypatch.setattr(upscaler, "WHOLE_SIDE", 1)
-    monkeypatch.setattr(upscaler, "UPSAMPLER_SIDE", 11)
+    monkeypatch.setattr(windows, "WHOLE_SIDE", 1)
+    monkeypatch.setattr(windows, "UPSAMPLER_SIDE", 11)
     up = Upscaler(tmp_path / "m.onnx", precision="fp32")
     assert len(up.network.parts) == 2
     assert np.abs(up.upscale(LR).astype(int) - whole).max() <= 1

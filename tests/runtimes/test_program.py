@@ -11,7 +11,7 @@ from fourfold import Upscaler
 from fourfold.engine.network import BLEND_HALO, Network, make_network, network_of_graph
 from fourfold.errors import UsageError
 from fourfold.runtimes.program import SizeRule, TorchProgram, Traits
-from tests.models import plain_network
+from tests.models import plain_network, small_tiles
 
 LR = np.random.default_rng(0).integers(0, 256, (45, 58, 3), np.uint8)
 
@@ -35,7 +35,7 @@ def torch_network(*, sizes: SizeRule | None = None, radius: int | None = 2) -> N
 
 def test_a_torch_module_is_tiled_exactly_and_runs_on_torch_only() -> None:
     network = torch_network()
-    up = Upscaler(network, precision="fp32", tile=16)
+    up = small_tiles(Upscaler(network, precision="fp32"), 16)
     assert up.choice.backend == "torch"
     whole = Upscaler(network, precision="fp32").upscale(LR)
     assert np.abs(up.upscale(LR).astype(int) - whole).max() <= 1
@@ -61,7 +61,7 @@ def test_windows_obey_the_rule_of_sizes(rule: dict[str, int]) -> None:
     seen = []
     network.whole.module.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[2:]))
     for tile in (12, 4096):
-        up = Upscaler(network, precision="fp32", tile=tile)
+        up = small_tiles(Upscaler(network, precision="fp32"), tile)
         assert up.upscale(LR).shape == (90, 116, 3)
         assert up.upscale(LR[:1, :2, 0]).shape == (2, 4)
     assert seen
@@ -88,7 +88,7 @@ def test_networks_that_look_too_far_are_blended() -> None:
 def test_graphs_of_every_scale_are_tiled_exactly(scale: int) -> None:
     network = network_of_graph(*plain_network(scale=scale), name="plain", sha256="0")
     whole, tiled = (
-        Upscaler(network, precision="fp32", tile=tile).upscale(LR) for tile in (4096, 15)
+        small_tiles(Upscaler(network, precision="fp32"), tile).upscale(LR) for tile in (4096, 15)
     )
     assert whole.shape == (45 * scale, 58 * scale, 3)
     assert np.abs(tiled.astype(int) - whole).max() <= 1
@@ -115,7 +115,7 @@ def test_consistency_is_on_unless_said_otherwise() -> None:
 
 def test_each_tile_is_told_and_a_stop_is_heeded_before_the_next() -> None:
     network = network_of_graph(*plain_network(scale=2), name="plain", sha256="0")
-    up = Upscaler(network, precision="fp32", tile=20)
+    up = small_tiles(Upscaler(network, precision="fp32"), 20)
     ticks: list[int] = []
     up.upscale(LR, tick=ticks.append)
     assert len(ticks) == 9

@@ -117,10 +117,15 @@ def test_from_files_to_results(page, address) -> None:
     until(page, "document.getElementById('estimate').textContent.includes('80 pixels')")
     until(page, "document.getElementById('after').naturalWidth === 80")
     first = page.evaluate("document.getElementById('after').src")
+    assert "Automatic takes srgan-x4: " in page.locator("#judged").inner_text()
+    page.locator("input[value=auto]").focus()
+    page.keyboard.press("ArrowRight")  # the dial of texture
     page.locator("input[name=texture]").focus()
     page.keyboard.press("Home")  # faithful
     until(page, f"document.getElementById('after').src !== {first!r}")
+    page.locator("input[name=texture]").focus()
     page.keyboard.press("End")
+    page.check("input[value=auto]", force=True)
     page.click("#go")
     until(page, "document.querySelectorAll('#jobs li:not(.sending)').length === 3")
     page.reload()

@@ -16,7 +16,7 @@ import pytest
 
 from fourfold import upscale_bytes
 from fourfold.jobs.engines import Engines
-from fourfold.server.store import ATTEMPTS, Store
+from fourfold.server.store import ATTEMPTS, SUSPECT, Job, Store
 from tests.made_services import Slow, png
 
 pytestmark = pytest.mark.timeout(200)
@@ -65,6 +65,18 @@ def test_what_a_killed_service_leaves_is_taken_up_or_removed(serve, tmp_path) ->
     assert {p.name for p in (data / "jobs").iterdir()} == set(jobs[:3])
 
 
+def test_what_may_have_ended_the_service_goes_behind_the_others(tmp_path) -> None:
+    store = Store(tmp_path / "jobs.sqlite")
+    for number in range(3):
+        facts = {"owner": "", "sha256": "", "name": "a.png", "suffix": ".png", "bytes": 1}
+        store.add(Job(id=str(number), film=False, options={}, created=float(number), **facts))
+    store.update("0", attempts=SUSPECT)
+    store.update("1", attempts=SUSPECT - 1)
+    taken = [store.take(film=False) for _ in range(3)]
+    assert [job and job.id for job in taken] == ["1", "2", "0"]
+    store.close()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs kill -9")
 def test_a_process_that_is_killed_loses_nothing(tmp_path) -> None:
     ids: list[str] = []
@@ -91,7 +103,16 @@ def test_a_process_that_is_killed_loses_nothing(tmp_path) -> None:
 
 def started(folder: Path) -> tuple[subprocess.Popen[str], str]:
     """A service on a free port."""
-    command = [sys.executable, "-m", "fourfold", "serve", "--port", "0", "--data", folder / "data"]
+    command = [
+        sys.executable,
+        "-m",
+        "fourfold",
+        "serve",
+        "--port",
+        "0",
+        "--data-dir",
+        folder / "data",
+    ]
     with (folder / "log").open("a") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
@@ -112,11 +133,40 @@ def get(address: str | Request) -> bytes:
         return answer.read()
 
 
-def ended(address: str, id_: str) -> dict:
-    deadline = time.monotonic() + 100
+def ended(address: str, id_: str, *, seconds: float = 100) -> dict:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         told = json.loads(get(f"{address}v1/jobs/{id_}"))
         if told["state"] not in ("queued", "running"):
             return told
         time.sleep(0.1)
     raise AssertionError(told)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(os.name == "nt", reason="needs kill -9")
+def test_ten_kills_while_thirty_jobs_run_change_no_result(tmp_path) -> None:
+    pictures = [png(64 + 8 * (i % 5), 96, seed=i) for i in range(30)]
+    straight = [upscale_bytes(content) for content in pictures]
+    ids: list[str] = []
+    for kill in range(11):
+        process, address = started(tmp_path)
+        try:
+            for content in pictures[len(ids) :][: 6 if kill < 5 else 0]:
+                ids.append(post(address, content)["id"])
+            if kill < 10:
+                time.sleep(0.1 + 0.13 * kill)  # reading, in the network, writing: wherever it is
+                continue
+            told = [ended(address, id_, seconds=600) for id_ in ids]
+            assert {job["state"] for job in told} == {"done"}
+            results = [get(f"{address}v1/jobs/{id_}/result") for id_ in ids]
+            listed = json.loads(get(f"{address}v1/jobs"))["jobs"]
+        finally:
+            process.kill()
+            process.communicate(timeout=60)
+    assert len(listed) == len(set(ids)) == 30
+    for i, (made, wanted) in enumerate(zip(results, straight, strict=True)):
+        assert made == wanted, i
+    left = [path for path in (tmp_path / "data" / "jobs").rglob("*") if path.is_file()]
+    assert len(left) == 60, left  # inputs and results

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 import zipfile
 
+import anyio
 import pytest
 
 from fourfold import upscale_bytes
 from fourfold.jobs.engines import Engines
 from fourfold.server.archive import unique_names
 from tests.made_films import make_film
+from tests.made_pictures import image
 from tests.made_services import Slow, SlowFrames, png
 
 pytestmark = pytest.mark.timeout(120)
@@ -65,13 +68,13 @@ def test_what_is_no_picture_fails_in_the_words_of_the_command_line(client) -> No
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"scale": 99}, "--scale: want a number from 1 to 16, got 99"),
+        ({"scale": 99}, "scale: want a number from 1 to 16, got 99"),
         ({"scal": 2}, "unknown option 'scal'; did you mean 'scale'?"),
-        ({"model": "/etc/passwd"}, "--model: want auto, srgan-x4, srresnet-x4, got '/etc/passwd'"),
+        ({"model": "/etc/passwd"}, "model: want auto, srgan-x4, srresnet-x4, "),
         ({"target": "/tmp/x"}, "unknown option 'target'"),
         ({"max_pixels": 10**12}, "unknown option 'max_pixels'"),
         ({"scale": 2, "fit": "4k"}, "want one of them, got both"),
-        ({"texture": "much"}, "--texture: want"),
+        ({"texture": "much"}, "texture: want"),
     ],
 )
 def test_wrong_options_are_refused_at_once(client, options, says) -> None:
@@ -272,3 +275,52 @@ def test_a_proxy_may_show_it_under_a_path(serve, strips) -> None:
     assert (
         client.get(f"{before}/page/main.js").headers["content-type"].startswith("text/javascript")
     )
+
+
+def test_a_damaged_picture_gets_the_model_for_photographs(serve, draw) -> None:
+    data = image(draw(24, 32)).jpegsave_buffer(Q=40)
+    client = serve(engines=Engines(most=2))
+    told = client.ended(client.send_file(data, "a.jpg").json()["id"])
+    assert (told["model"], told["why"]) == ("srgan-photo-x4", "JPEG of quality 40")
+    told = client.ended(client.send_file(data, "b.jpg", denoise=0).json()["id"])
+    assert told["model"] == "srgan-photo-clean-x4"
+
+
+def test_health_is_told_while_every_thread_is_taken(client) -> None:
+    taken, free = threading.Event(), threading.Event()
+    late = threading.Timer(20, free.set)
+
+    def hold() -> None:
+        taken.set()
+        free.wait(60)
+
+    async def take_all() -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = 1
+        await anyio.to_thread.run_sync(hold)
+
+    try:
+        client.portal.start_task_soon(take_all)
+        assert taken.wait(20)
+        late.start()
+        assert client.get("/healthz").status_code == 200
+        assert not free.is_set()
+    finally:
+        late.cancel()
+        free.set()
+
+
+def test_who_waits_for_a_place_is_told_to_come_again(serve) -> None:
+    client = serve(patience=0.2, previews=1)
+    form = {"files": {"file": ("a.png", png())}}
+    sizes = {"content": b'{"width": 9, "height": 9}'}
+    sizes["headers"] = {"Content-Type": "application/json"}
+    service = client.app.state.service
+    for places, path, sent in (
+        (service.previews, "/v1/preview", form),
+        (service.views, "/v1/estimate", sizes),
+    ):
+        client.portal.call(places.acquire)
+        refused = client.post(path, **sent)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        places.release()
+        assert client.post(path, **sent).status_code == 200

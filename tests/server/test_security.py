@@ -37,7 +37,7 @@ def test_a_foreign_host_is_refused(client, host) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "localhost:8044", "127.0.0.1:1", "[::1]:8044", "LOCALHOST"]
+    "host", ["localhost", "localhost:8440", "127.0.0.1:1", "[::1]:8440", "LOCALHOST"]
 )
 def test_its_own_names_are_taken(client, host) -> None:
     assert client.get("/healthz", headers={"Host": host}).status_code == 200
@@ -319,3 +319,22 @@ def test_addresses_are_not_fetched(client) -> None:
     started = time.monotonic()
     answer = client.send_file(png(), source="http://169.254.169.254/")
     assert (answer.status_code, time.monotonic() - started < 30) == (400, True)
+
+
+@pytest.mark.parametrize("id_", ["-1", "9" * 5000, "1e9", "\u00b2", "", "0x10", "1 OR 1=1"])
+def test_nonsense_as_the_last_event_gets_everything(client, id_) -> None:
+    """Numbers of more than 4300 digits are a ValueError in Python."""
+    job = client.send_file(png()).json()["id"]
+    client.ended(job)
+    headers = {"Last-Event-ID": id_.encode("latin-1")}
+    answer = client.get(f"/v1/jobs/{job}/events", headers=headers)
+    assert (answer.status_code, "event: job" in answer.text) == (200, True)
+
+
+def test_floods_of_listeners_are_refused(serve) -> None:
+    client = serve(streams=0)
+    job = client.send_file(png()).json()["id"]
+    for path in ("/v1/events", f"/v1/jobs/{job}/events"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert client.app.state.service.streams == 0

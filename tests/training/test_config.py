@@ -27,6 +27,7 @@ RECIPES = {
     "srgan_fast_x4",
     "srgan_photo_x4",
     "srgan_photo_fast_x4",
+    "srgan_photo_clean_x4",
     "sharpen_photo_x4",
     "srgan_sharper_x4",
     "srgan_real_x4",

@@ -109,3 +109,32 @@ def test_no_live_list_is_one_line(flaky_server):
     server = flaky_server({})
     with pytest.raises(DownloadError, match="HTTP 404"):
         catalogue(live=True, address=f"{server.url}/models.json")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"scale": float("inf")},
+        {"scale": None},
+        {"scale": [2]},
+        {"author": 7},
+        {"resources": {"a": 1}},
+        {"resources": 7},
+        {"resources": [{"type": "pth", "size": float("inf"), "sha256": "a" * 64}]},
+        {"resources": [{"type": "pth", "size": "much", "sha256": "a" * 64}]},
+        {"resources": [None]},
+        {"tags": 7},
+        {"inputChannels": float("nan")},
+    ],
+)
+def test_facts_of_odd_types_are_left_out(odd):
+    values = {"good": FACTS, "bad": {**FACTS, **odd}}
+    assert [entry.id for entry in read_entries(values, source="x")] == ["good"]
+
+
+@pytest.mark.parametrize("url", ["http://a:port/x", "http://[x/y", "javascript:x", "", "//a/b"])
+def test_what_is_no_address_is_never_asked_for(url):
+    (entry,) = read_entries(
+        {"odd": {**FACTS, "resources": [{**FACTS["resources"][0], "urls": [url]}]}}, source="x"
+    )
+    assert entry.offers[0].direct == ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,3 +109,79 @@ def test_names_that_lead_nowhere_say_what_exists(tmp_path: Path) -> None:
         resolve_model_path("srgan-x3")
     with pytest.raises(ModelNotFound, match="training run"):
         resolve_model_path(tmp_path)
+
+
+def _edited(path: Path, edit) -> Path:
+    """The model file with its header changed."""
+    save_model(tiny_model(), path)
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    edit(header)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+    return path
+
+
+def _metadata(**values):
+    return lambda header: header["__metadata__"].update(values)
+
+
+HEADERS = {
+    "overlapping offsets": lambda h: h["tail.bias"].update(h["head.bias"], shape=[8]),
+    "offsets outside": lambda h: h["tail.bias"].update(data_offsets=[0, 1 << 40]),
+    "negative offsets": lambda h: h["tail.bias"].update(data_offsets=[-4, 44]),
+    "a shape of 10^18": lambda h: h["tail.bias"].update(shape=[1 << 60]),
+    "an unknown type": lambda h: h["tail.bias"].update(dtype="PICKLE"),
+    "metadata that is no text": _metadata(scale=4),
+    "metadata in metadata": _metadata(training={"a": "b"}),
+    "a scale in words": _metadata(scale="four"),
+    "a scale of 10^30": _metadata(scale="1" + "0" * 30),
+    "another scale": _metadata(scale="2"),
+    "hyperparameters of a list": _metadata(hyperparameters="[1]"),
+    "hyperparameters of words": _metadata(hyperparameters='{"num_blocks": "2"}'),
+    "hyperparameters of nothing": _metadata(hyperparameters='{"num_blocks": null}'),
+    "a network without end": _metadata(hyperparameters='{"num_blocks": 1000000000}'),
+    "a negative network": _metadata(hyperparameters='{"num_blocks": -1}'),
+    "training that is a list": _metadata(training="[1]"),
+    "training without end": _metadata(training="[" * 100000),
+    "usage that is a list": _metadata(usage="[]"),
+    "a graph of nothing": _metadata(graph="null"),
+}
+
+
+@pytest.mark.parametrize("what", HEADERS)
+def test_odd_headers_are_refused_in_one_line(tmp_path: Path, what: str) -> None:
+    path = _edited(tmp_path / "m.safetensors", HEADERS[what])
+    with pytest.raises(ModelError, match=r"m\.safetensors") as caught:
+        load_model(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("head.weight", (8,)),
+        ("head.weight", ()),
+        ("head.weight", (8, 3, 9, 8)),
+        ("head.weight", (8, 3, 8, 8)),
+        ("head.weight", (8, 4, 9, 9)),
+        ("head.bias", (7,)),
+        ("head.slope", (8, 1)),
+        ("blocks.0.conv2.weight", (9, 8, 3, 3)),
+        ("upsample.0.weight", (30, 8, 3, 3)),
+        ("tail.weight", (16, 32, 5, 5)),
+    ],
+)
+def test_tensors_of_wrong_shapes_are_named_when_read(
+    tmp_path: Path, name: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model()
+    wrong = replace(model, tensors={**model.tensors, name: np.zeros(shape, np.float32)})
+    path = tmp_path / "m.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr("fourfold.weights.format.check_tensors", lambda *_, **__: None)
+        save_model(wrong, path)
+    with pytest.raises(ModelError, match=r"m\.safetensors: ") as caught:
+        load_model(path)
+    assert "wants" in str(caught.value) or "channels out" in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -22,4 +23,14 @@ def one_line(text: str) -> str:
     return shown.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-__all__ = ["json_line", "one_line"]
+def by_models(counts: Mapping[str, int]) -> str:
+    """How many inputs each model was taken for.
+
+    >>> by_models({"srgan-x4": 12, "srgan-photo-x4": 3})
+    '12 by srgan-x4, 3 by srgan-photo-x4'
+    """
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} by {model}" for model, count in ordered)
+
+
+__all__ = ["by_models", "json_line", "one_line"]

@@ -17,13 +17,14 @@ from fourfold.cli import (
     doctor,
     evaluate,
     models,
+    play,
     serve,
     train,
     upscale,
 )
 from fourfold.cli.argv import expand_several_values
 from fourfold.cli.verbose import VERBOSE
-from fourfold.errors import FourfoldError
+from fourfold.errors import FourfoldError, command_line_words
 from fourfold.logs import show_logs_as_the_environment_says
 
 _INTERRUPTED: Final = 130
@@ -73,6 +74,10 @@ def _root(
 
 
 app.command(help=upscale.HELP)(upscale.upscale)
+app.command(
+    help=play.HELP,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)(play.play)
 app.command()(demo.demo)
 app.command()(train.train)
 app.command()(distill.distill)
@@ -86,6 +91,7 @@ app.command()(doctor.doctor)
 
 def main() -> NoReturn:
     """Entry point: 0 all done, 1 some inputs failed, 2 bad usage, 130 interrupted."""
+    _open_closed_streams()
     code = run(sys.argv[1:])
     if code == _INTERRUPTED:
         # A tile may still be computed by native threads, which abort the process where the
@@ -94,6 +100,13 @@ def main() -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Put the null device where the caller has closed a standard stream, or files would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def run(arguments: list[str]) -> int:
@@ -117,7 +130,9 @@ def run(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         show_logs_as_the_environment_says()
-        result = app(expand_several_values(arguments), standalone_mode=False, prog_name="fourfold")
+        arguments = expand_several_values(arguments)
+        with command_line_words():
+            result = app(arguments, standalone_mode=False, prog_name="fourfold")
     except FourfoldError as error:
         _say(str(error))
         return error.exit_code

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fourfold.cli.bars import OneBar
-from fourfold.cli.lines import json_line, one_line
+from fourfold.cli.lines import by_models, json_line, one_line
 from fourfold.cli.watch import clock
 from fourfold.errors import UsageError
 from fourfold.files.addresses import scheme
@@ -63,7 +64,8 @@ def upscale_many(
             state = run_batch(
                 batch, shard=share, workers=workers, max_errors=max_errors, report=show
             )
-    print(one_line(_summary(state)), file=sys.stderr)
+    models = f" ({by_models(+show.models)})" if +show.models else ""
+    print(one_line(_summary(state) + models), file=sys.stderr)
     for reason in show.reasons:
         print(one_line(f"fourfold: {reason}"), file=sys.stderr)
     if state.failed:
@@ -93,10 +95,13 @@ def _batch(
         source, only = folder, name
     elif scheme(source) is None and Path(source).is_file():
         source, only = str(Path(source).parent), Path(source).name
+    request = Request(source="-", **options)
+    if only is not None:
+        request.model_copy(update={"source": only}).refuse_useless()
     return Batch(
         source=source,
         target=str(out),
-        request=Request(source="-", **options),
+        request=request,
         only=only,
         recursive=recursive,
         retries=retries,
@@ -110,6 +115,7 @@ class _Show(OneBar):
         super().__init__()
         self._as_json = as_json
         self.reasons: list[str] = []
+        self.models = Counter[str]()
 
     def __call__(self, state: State) -> None:
         """Called with reports of `run_batch`."""
@@ -119,6 +125,7 @@ class _Show(OneBar):
                 print(line.text(), flush=True)
             elif line.output is not None:
                 print(one_line(f"{line.output}  {line.seconds:.1f} s"), flush=True)
+            self.models[line.model] += line.outcome == "done" and bool(line.model)
             if line.outcome == "failed" and len(self.reasons) < _NAMED:
                 self.reasons.append(line.reason or line.key)
         over = state.done + state.failed

@@ -163,14 +163,32 @@ def import_(
 def export(
     model: str = typer.Argument(..., help="Bundled name, .safetensors file or training run."),
     out: Path = _Out,
+    card: Path | None = typer.Option(None, help="Also write its OpenModelDB card to this .json."),
+    author: str | None = typer.Option(None, help="For the card: the name OpenModelDB has of you."),
+    url: list[str] = typer.Option([], help="For the card: where the file can be fetched."),
 ) -> None:
-    """Write a model as ONNX with free height and width, after checking it against torch."""
-    from fourfold.export.onnx import export_onnx
+    """Write a model for other programs, by the name's end.
+
+    .onnx: height and width free. .param: ncnn's text, its .bin beside it. .pth, .safetensors: for
+    spandrel, and so ComfyUI and chaiNNer (SRResNet after `import fourfold.spandrel`).
+    """
+    from fourfold.export.card import check_card, write_card
+    from fourfold.export.formats import check_export, export_model
     from fourfold.weights.zoo import get_model
 
-    _want_suffix(out, ".onnx")
-    difference = export_onnx(get_model(model), out)
-    print(f"{out}  differs from torch by at most {difference:.1g} of full scale")
+    check_export(out)
+    if card is not None:
+        _want_suffix(card, ".json", option="--card")
+        check_card(out, author)
+    elif author or url:
+        raise UsageError("--author and --url are for the card: want --card FILE.json as well")
+    loaded = get_model(model)
+    difference = export_model(loaded, out)
+    told = f"differs from torch by at most {difference:.1g} of full scale"
+    print(f"{out}  {told if difference else 'holds the same weights'}")
+    if card is not None:
+        write_card(loaded, out, card, author=author or "", urls=url)
+        print(f"{card}  add tags, pictures and addresses before you offer it")
 
 
 @app.command()
@@ -190,6 +208,6 @@ def blend(
     print(f"{out}  {model.name}")
 
 
-def _want_suffix(path: Path, suffix: str) -> None:
+def _want_suffix(path: Path, suffix: str, *, option: str = "-o") -> None:
     if path.suffix.lower() != suffix:
-        raise UsageError(f"-o {path}: want a name ending in {suffix}")
+        raise UsageError(f"{option} {path}: want a name ending in {suffix}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from pathlib import Path
 
 import typer
 
-from fourfold.errors import MissingExtra
+from fourfold.errors import MissingExtra, UsageError
 
 HELP = """A page for people and a REST interface for programs, on this machine.
 
@@ -22,9 +23,9 @@ _LIMITS = "Limits"
 
 def serve(
     host: str = typer.Option("127.0.0.1", metavar="ADDRESS", help="Others than loopback: --token."),
-    port: int = typer.Option(8044, min=0, max=65535, help="0 takes a free one."),
+    port: int = typer.Option(8440, min=0, max=65535, help="0 takes a free one."),
     open_: bool = typer.Option(False, "--open", help="Open the page in a browser."),
-    data: Path | None = typer.Option(
+    data_dir: Path | None = typer.Option(
         None, metavar="DIR", help="Where jobs and files are kept; by default with the user's data."
     ),
     token: list[str] = typer.Option(
@@ -39,14 +40,17 @@ def serve(
     path: str = typer.Option(
         "", metavar="/NAME", help="The path a reverse proxy shows the service under."
     ),
-    keep_hours: float = typer.Option(
-        72.0, min=0.01, help="Then jobs that are done are forgotten.", rich_help_panel=_LIMITS
+    keep: str = typer.Option(
+        "24h",
+        metavar="TIME",
+        help="Then jobs that have ended are forgotten: 30m, 24h, 7d.",
+        rich_help_panel=_LIMITS,
     ),
-    max_upload: int = typer.Option(
-        2_000_000_000, min=1, metavar="BYTES", help="Of one file.", rich_help_panel=_LIMITS
+    max_upload: str = typer.Option(
+        "200MB", metavar="SIZE", help="Of one file.", rich_help_panel=_LIMITS
     ),
-    max_stored: int = typer.Option(
-        50_000_000_000, min=1, metavar="BYTES", help="Of all files.", rich_help_panel=_LIMITS
+    max_stored: str = typer.Option(
+        "50GB", metavar="SIZE", help="Of all files.", rich_help_panel=_LIMITS
     ),
     max_waiting: int = typer.Option(
         1000, min=1, metavar="N", help="Jobs in the queue.", rich_help_panel=_LIMITS
@@ -63,6 +67,7 @@ def serve(
 ) -> int:
     """Answer until Ctrl-C; what is under way then goes on with the next start."""
     try:
+        from fourfold.engine.memory import parse_size
         from fourfold.server.run import serve as answer
         from fourfold.server.settings import Settings
     except ImportError as error:
@@ -70,14 +75,14 @@ def serve(
             raise
         raise MissingExtra("fourfold serve", "serve") from error
     settings = Settings(
-        data=data or _data_folder(),
+        data=data_dir or _data_folder(),
         host=host,
         tokens=tuple(token),
         names=tuple(allow_host),
         path=path,
-        keep_hours=keep_hours,
-        max_upload=max_upload,
-        max_stored=max_stored,
+        keep_hours=_hours(keep),
+        max_upload=parse_size(max_upload, "--max-upload"),
+        max_stored=parse_size(max_stored, "--max-stored"),
         max_waiting=max_waiting,
         max_pixels=max_pixels,
         max_memory=max_memory,
@@ -95,6 +100,15 @@ def serve(
 
     answer(settings, port=port, ready=ready)
     return 0
+
+
+def _hours(text: str) -> float:
+    """Of `30m`, `24h` or `7d`."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([mhd])\s*", text.lower())
+    hours = float(match[1]) * {"m": 1 / 60, "h": 1, "d": 24}[match[2]] if match else 0
+    if hours <= 0:
+        raise UsageError(f"--keep: want a time such as 30m, 24h or 7d, got {text!r}")
+    return hours
 
 
 def _data_folder() -> Path:

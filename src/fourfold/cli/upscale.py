@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fourfold.cli.lines import json_line, one_line
+from fourfold.cli.lines import by_models, json_line, one_line
 from fourfold.cli.many import is_for_many, terminable, upscale_many
+from fourfold.cli.streams import in_time, standard_output
 from fourfold.cli.verbose import VERBOSE
 from fourfold.cli.watch import Watch, clock
-from fourfold.errors import UsageError
+from fourfold.errors import UsageError, option
 
 if TYPE_CHECKING:
     from fourfold.jobs.outcome import Outcome, Plan
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 _SIZE, _QUALITY, _FILMS, _MACHINE = "Size and format", "Quality", "Films", "Machine"
 _MANY = "Many machines"
 """Groups of options in `--help`; what has none is for every day."""
+
+_RETRIES = 2
 
 
 HELP = """Make pictures and films larger. Existing results are skipped: the same command continues.
@@ -58,7 +64,7 @@ def upscale(
         "--scale",
         "--outscale",
         metavar="N",
-        help="Times as large, 1 to 16: the network, then Lanczos.",
+        help="Times as large, 1 to 16: the network (twice from 6 on), then resized.",
         rich_help_panel=_SIZE,
     ),
     fit: str | None = typer.Option(
@@ -71,6 +77,12 @@ def upscale(
         None,
         metavar="0..1",
         help="0 faithful (SRResNet), 1 most detail (SRGAN).",
+        rich_help_panel=_QUALITY,
+    ),
+    denoise: float | None = typer.Option(
+        None,
+        metavar="0..1",
+        help="Of the photo models: 0 removes nothing, 1 all noise and blocks it can.",
         rich_help_panel=_QUALITY,
     ),
     tta: bool = typer.Option(
@@ -141,7 +153,7 @@ def upscale(
         None, metavar="Q", help="Lower is better (h264: 18).", rich_help_panel=_FILMS
     ),
     preset: str | None = typer.Option(
-        None, metavar="P", help="Encoder's speed (h264: veryfast).", rich_help_panel=_FILMS
+        None, metavar="P", help="Encoder's speed (h264: superfast).", rich_help_panel=_FILMS
     ),
     start: str | None = typer.Option(
         None, metavar="TIME", help="Begin here: seconds or H:MM:SS.", rich_help_panel=_FILMS
@@ -151,6 +163,18 @@ def upscale(
     ),
     frames: int | None = typer.Option(
         None, metavar="N", help="No more frames than these.", rich_help_panel=_FILMS
+    ),
+    pulldown: str = typer.Option(
+        "keep",
+        metavar="P",
+        help="undo: film that was made video by 3:2 pulldown becomes film again.",
+        rich_help_panel=_FILMS,
+    ),
+    realtime: bool = typer.Option(
+        False,
+        "--realtime",
+        help="The best bundled model that keeps up with the film here.",
+        rich_help_panel=_FILMS,
     ),
     preview: bool = typer.Option(
         False,
@@ -182,7 +206,7 @@ def upscale(
         rich_help_panel=_MANY,
     ),
     retries: int = typer.Option(
-        2,
+        _RETRIES,
         min=0,
         metavar="N",
         help="Further tries where storage fails or a worker dies.",
@@ -198,15 +222,16 @@ def upscale(
     verbose: bool = VERBOSE,
 ) -> int:
     """Make pictures and films larger; existing results are skipped, so the same command continues."""
-    from fourfold.jobs.inputs import find_requests
+    from fourfold.jobs.inputs import find_requests, useless_for_all
 
     names = _names([*(inputs or []), *also])
-    out = _standard_output(names, out)
+    out = standard_output(names, out)
     options: dict[str, Any] = {
         "model": model,
         "scale": scale,
         "fit": fit,
         "texture": texture,
+        "denoise": denoise,
         "tta": tta,
         "consistency": consistency,
         "backend": backend,
@@ -226,6 +251,7 @@ def upscale(
         "end": end,
         "frames": frames,
         "preview": preview,
+        "pulldown": pulldown,
     }
     if is_for_many(names, out, engine=engine, shard=shard, of_ray=address or workers):
         from fourfold.cluster.run import Workers
@@ -242,18 +268,17 @@ def upscale(
             dry_run=dry_run,
             as_json=as_json,
         )
+    _check_single_machine(out, as_json=as_json, many=max_errors is not None or retries != _RETRIES)
     requests, left_out = find_requests(names, out, recursive=recursive, **options)
-    if out == "-" and as_json:
-        raise UsageError("-o -: want no --json")
     if not requests:
         rest = f" but {len(left_out)} results of earlier runs; name those to take them"
-        none = f"{' '.join(names)}: no picture or film{rest if left_out else ''}"
-        print(one_line(f"fourfold: note: {none}"), file=sys.stderr)
+        _note(" ".join(names), [f"no picture or film{rest if left_out else ''}"])
+    for name in useless_for_all(requests):
+        _note(option(name), ["without effect on these inputs"])
     with terminable():
-        if dry_run:
-            failures = _plan_all(requests, as_json=as_json)
-        else:
-            failures = _run_all(requests, as_json=as_json, quiet=out == "-")
+        requests = [in_time(request) if realtime else request for request in requests]
+        todo = _plan_all if dry_run else partial(_run_all, quiet=out == "-")
+        failures = todo(requests, as_json=as_json)
     _list_failures(failures, total=len(requests))
     return 1 if failures else 0
 
@@ -267,32 +292,40 @@ def _names(names: list[str]) -> list[str]:
     return names
 
 
-def _standard_output(names: list[str], out: str | None) -> str | None:
-    """Where the result of standard input goes unless told: standard output, for other programs."""
-    from fourfold.files.paths import STDIO
-
-    if names != [STDIO] or out is not None:
-        return out
-    if sys.stdout.isatty():
-        raise UsageError("upscale -: want -o FILE, or > FILE; a picture is nothing for a terminal")
-    return STDIO
+def _check_single_machine(out: str | None, *, as_json: bool, many: bool) -> None:
+    """`UsageError` for options that do not fit files of this machine, one by one."""
+    if many:
+        raise UsageError("--retries and --max-errors: want --shard, --engine ray or an address")
+    if out == "-" and getattr(sys.stdout, "name", "") == os.devnull:
+        raise UsageError("-o -: standard output is closed; want it open, or -o FILE")
+    if out == "-" and as_json:
+        raise UsageError("-o -: want no --json")
 
 
 def _run_all(requests: list[Request], *, as_json: bool, quiet: bool) -> list[str]:
     """Do the work; returns the reasons of what failed."""
     from fourfold.cli.summary import Summary
+    from fourfold.engine.choose import AUTO
     from fourfold.jobs.pipeline import run_all
 
     failures, summary = list[str](), Summary()
-    with Watch(len(requests)) as watch, closing(run_all(requests, progress=watch)) as outcomes:
+    pictures = Counter[str]()
+    tell = not as_json and any(request.model == AUTO for request in requests)
+    with (
+        Watch(len(requests), tell=tell) as watch,
+        closing(run_all(requests, progress=watch)) as outcomes,
+    ):
         for outcome in outcomes:
             watch.finished(skipped=outcome.status == "skipped")
             _report(outcome, as_json=as_json, quiet=quiet)
             summary.add(outcome)
             if outcome.status == "failed":
                 failures.append(outcome.reason or outcome.input)
+            pictures[outcome.model] += outcome.status == "done" and outcome.frames is None
     for line in summary.lines() if len(requests) > 1 and not (as_json or quiet) else ():
         print(one_line(f"fourfold: {line}"), file=sys.stderr)
+    if tell and len(requests) > 1 and pictures.total():
+        print(one_line(f"fourfold: pictures: {by_models(+pictures)}"), file=sys.stderr)
     return failures
 
 
@@ -321,7 +354,8 @@ def _planned(plan: Plan) -> str:
     width, height = plan.shown
     return (
         f"{plan.path or 'standard output'}  {width}x{height}{many}  about "
-        f"{clock(plan.seconds)} at {plan.megapixels_per_second:.1f} MP/s"
+        f"{clock(plan.seconds)} at {plan.megapixels_per_second:.1f} MP/s by {plan.model}"
+        + ("" if plan.why == "as asked" else f" ({plan.why})")
         + (f"  ({plan.exists})" if plan.exists else "")
     )
 

@@ -13,17 +13,26 @@ if TYPE_CHECKING:
 
 
 class Watch(OneBar):
-    """Files, rate and time left of all pictures, or of the film under way; called with reports."""
+    """Files, rate and time left of all pictures, or of the film under way; called with reports.
 
-    def __init__(self, files: int) -> None:
+    With `tell` it says before the work which model is taken for one picture or for a film, where
+    nobody has named it.
+    """
+
+    def __init__(self, files: int, *, tell: bool = False) -> None:
         super().__init__()
         self._files, self._finished = files, 0
+        self._tell, self._single, self._told = tell, files == 1, set[str]()
         self._totals: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._started = time.perf_counter()
 
     def __call__(self, now: Progress) -> None:
         """A tile or a frame is done."""
+        if self._tell and (self._single or now.detail is not None) and now.input not in self._told:
+            self._told.add(now.input)
+            said = one_line(f"fourfold: {now.input}: {now.model} ({now.why})")
+            self.bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
         if now.detail is not None:
             self.bar.update(
                 self._task,

@@ -22,10 +22,11 @@ from fourfold.cluster.table import Row, Task
 from fourfold.errors import BackendError, FourfoldError, InputError, OutputError, UsageError, shown
 from fourfold.files.addresses import Entry, StorageError, Store, open_store
 from fourfold.jobs.claims import Claims
-from fourfold.jobs.engines import Engines
-from fourfold.jobs.naming import plan_target
+from fourfold.jobs.engines import Engines, possible_models
+from fourfold.jobs.film import film_engine
+from fourfold.jobs.looks import remembered
 from fourfold.jobs.outcome import Outcome
-from fourfold.jobs.picture import open_picture, picture_record
+from fourfold.jobs.picture import open_picture, picture_record, target_of
 from fourfold.jobs.pipeline import run
 from fourfold.jobs.records import difference, read_record
 from fourfold.jobs.request import Request
@@ -61,11 +62,13 @@ class Batch:
 
 def settings_of(request: Request, engines: Engines) -> str:
     """Hash of all that changes a result: 16 hexadecimal digits."""
-    upscaler = engines.of(request)
+    upscaler, *others = (engines.of(request, choice) for choice in possible_models(request))
     names = (*_PIXELS, *(_FRAMES if request.is_film else ()))
     said: dict[str, Any] = {name: getattr(request, name) for name in names}
     said |= {"weights": upscaler.network.sha256, "tta": upscaler.tta}
     said |= {"consistency": upscaler.consistency, "precision": upscaler.choice.precision}
+    if others:  # `auto` takes one of them for each input
+        said["others"] = [[other.network.sha256, other.consistency] for other in others]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -126,7 +129,9 @@ class Worker:
         def work() -> tuple[Outcome, Entry | None]:
             nonlocal number
             request = self._in_scratch(row, self._fetched(row, folder), folder)
-            film = FilmInParts(request, self.engines.of(request), self.stores[1], row.key)
+            film = FilmInParts(
+                request, film_engine(request, self.engines)[0], self.stores[1], row.key
+            )
             if task.step == "join":
                 film.gather()
                 made = self._published(row, self._run(row, request, Claims()))
@@ -240,19 +245,17 @@ class Worker:
         return outcome, made
 
     def _run(self, row: Row, request: Request, claims: Claims) -> Outcome:
-        upscaler = self.engines.of(request)
-        outcome = run(request, upscaler=upscaler, stop=self.stop, claims=claims, turn=self._turn)
+        outcome = run(
+            request, upscaler=self.engines, stop=self.stop, claims=claims, turn=self._turn
+        )
         return replace(outcome, input=row.key)
 
     def _unrecorded(self, row: Row, request: Request) -> Entry | None:
         """The result as an earlier run has put it, that ended before it could say so."""
         if request.is_film:
             return None
-        upscaler = self.engines.of(request)
         with open_picture(request) as source:
-            wanted = plan_target(
-                source, request, network_scale=upscaler.scale, memory=upscaler.max_memory
-            )
+            wanted = target_of(request, source, self.engines.of(request))
         assert wanted.path is not None, "the target is a folder"
         store = self.stores[1]
         found = store.stat(Path(row.key).with_name(wanted.path.name).as_posix())
@@ -263,6 +266,7 @@ class Worker:
         end = self._scratch.folder / f"{threading.get_ident()}.end"
         end.write_bytes(store.read(found.key, last=_RECORD))
         made = read_record(end)
+        upscaler = self.engines.of(request, remembered(request, made))
         same = made and difference(made, picture_record(request, wanted, upscaler)) is None
         return found if same else None
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from fourfold.weights.zoo import DEFAULT_MODEL
+from fourfold.engine.suits import Verdict
+from fourfold.weights.zoo import BUNDLED, DEFAULT_MODEL
 
 AUTO: Final = "auto"
 """The name that leaves the choice to `choose`."""
 
-_STEADY: Final = "srresnet-x4"
+Input = Literal["still", "film"]
+"""A picture by itself, or frames one after another."""
+
+CLEAN: Final[dict[Input, str]] = {"still": DEFAULT_MODEL, "film": "srresnet-fast-x4"}
+PHOTO: Final[dict[Input, str]] = {
+    "still": "srgan-photo-x4",
+    "film": next(n for n in ("srgan-photo-fast-x4", "srgan-photo-x4") if n in BUNDLED),
+}
 
 
 class ModelChoice(NamedTuple):
@@ -21,32 +28,27 @@ class ModelChoice(NamedTuple):
 
 
 def choose(
-    kind: Literal["still", "film"], *, scale: float | None = None, texture: float | None = None
+    kind: Input,
+    *,
+    verdict: Verdict | None = None,
+    texture: float | None = None,
+    denoise: float | None = None,
 ) -> ModelChoice:
     """The bundled model for a kind of input.
 
     Args:
-        kind: a picture by itself, or frames one after another.
-        scale: times as large as the input, None for the network's own or where a frame is filled.
-            Nothing depends on it while every bundled model enlarges four times.
-        texture: the 0 to 1 somebody has asked for, None otherwise.
+        kind: what it is.
+        verdict: what it suits by its measured defects; None where it has not been looked at.
+        texture, denoise: the 0 to 1 somebody has asked for, None otherwise.
     """
-    if kind == "film" and texture is None:
-        return ModelChoice(_STEADY, "it flickers least of the bundled models (-n takes another)")
     if texture is not None:
         return ModelChoice(DEFAULT_MODEL, "texture is a blend with it")
-    return ModelChoice(DEFAULT_MODEL, "it shows most detail of the bundled models")
+    if denoise is not None:
+        return ModelChoice(PHOTO[kind], "denoise is a blend with it")
+    if verdict is not None:
+        return ModelChoice((PHOTO if verdict.kind == "photo" else CLEAN)[kind], verdict.why)
+    good = "fast and steady" if kind == "film" else "most detail"
+    return ModelChoice(CLEAN[kind], f"{good}; {PHOTO[kind]} where noise or compression is seen")
 
 
-def chosen(
-    model: str | Path,
-    kind: Literal["still", "film"],
-    *,
-    scale: float | None = None,
-    texture: float | None = None,
-) -> str | Path:
-    """`model` itself, or what `choose` takes where it is `auto`."""
-    return choose(kind, scale=scale, texture=texture).model if model == AUTO else model
-
-
-__all__ = ["AUTO", "ModelChoice", "choose", "chosen"]
+__all__ = ["AUTO", "CLEAN", "PHOTO", "Input", "ModelChoice", "choose"]

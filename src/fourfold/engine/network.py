@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import ModelError, UsageError
+from fourfold.errors import MissingExtra, ModelError, UsageError, option
 from fourfold.runtimes.converted import is_foreign, open_foreign
 from fourfold.runtimes.onnx_file import read_onnx
 from fourfold.runtimes.program import Program, graph_program
 from fourfold.weights.format import Model, blend_models, load_model
 from fourfold.weights.graph import Graph, Tensors
-from fourfold.weights.importing import import_basicsr
+from fourfold.weights.importing import import_torch
 from fourfold.weights.usage import USUAL, Usage
-from fourfold.weights.zoo import BUNDLED, TEXTURE_ENDS, get_model, resolve_model_path
+from fourfold.weights.zoo import RUN_ONLY, TEXTURE_ENDS, get_model, resolve_model_path
 
 LARGEST_RADIUS: Final = 96
 """LR pixels of context a tile may have. Deeper networks (Real-ESRGAN x4plus sees 349) would spend
@@ -81,16 +81,20 @@ class Network:
 
 
 def load_network(
-    model: str | Path | Model | Network, *, texture: float | None = None, torch: bool = False
+    model: str | Path | Model | Network,
+    *,
+    texture: float | None = None,
+    denoise: float | None = None,
+    torch: bool = False,
 ) -> Network:
-    """Resolve what users call a model. `texture` blends the two bundled networks.
+    """Resolve what users call a model. `texture` and `denoise` blend it with another one.
 
     With `torch` other projects' torch networks run as they are; else they are converted once.
 
-    Raises `ModelNotFound`, `ModelError`, or `UsageError` for a texture with another model.
+    Raises `ModelNotFound`, `ModelError`, or `UsageError` for a blend that cannot be.
     """
-    if texture is not None:
-        return _blend(model, texture)
+    if texture is not None or denoise is not None:
+        return network_of(_blend(model, texture, denoise))
     if isinstance(model, Network):
         return model
     if not isinstance(model, (str, Path, Model)):
@@ -116,16 +120,37 @@ def load_network(
     return network_of(load_model(path))
 
 
-def _blend(model: object, texture: float) -> Network:
-    if not isinstance(model, str) or model not in BUNDLED:
+def _blend(model: object, texture: float | None, denoise: float | None) -> Model:
+    """Between the two networks of `texture`, or between a photo model and its clean one."""
+    name, share = ("texture", texture) if denoise is None else ("denoise", denoise)
+    if texture is not None and denoise is not None:
+        raise UsageError(f"{option('texture')} and {option('denoise')}: want one of them, got both")
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        raise UsageError(f"{option(name)}: want a number from 0 to 1, got {share!r}")
+    if name == "denoise":
+        photo = _own_model(model)
+        if photo is None or not photo.usage.clean:
+            raise UsageError(
+                f"{option('denoise')} blends a model for photographs with its clean one, which this "
+                f"model does not name; leave {option('model')} away"
+            )
+        return blend_models(get_model(photo.usage.clean), photo, texture=share)
+    if model not in TEXTURE_ENDS:
         raise UsageError(
-            f"--texture blends {TEXTURE_ENDS[0]} and {TEXTURE_ENDS[1]}; leave -n away, or make "
+            f"{option('texture')} blends {TEXTURE_ENDS[0]} and {TEXTURE_ENDS[1]}; "
+            f"leave {option('model')} away, or make "
             "a file with `fourfold models blend`"
         )
-    if not isinstance(texture, (int, float)):
-        raise UsageError(f"--texture: want a number from 0 to 1, got {texture!r}")
     faithful, detailed = (get_model(name) for name in TEXTURE_ENDS)
-    return network_of(blend_models(faithful, detailed, texture=texture))
+    return blend_models(faithful, detailed, texture=share)
+
+
+def _own_model(model: object) -> Model | None:
+    """Ours with its weights; None for what holds none that could be blended."""
+    if isinstance(model, (str, Path)):
+        path = resolve_model_path(model)
+        return None if path.suffix.lower() in RUN_ONLY or is_foreign(path) else load_model(path)
+    return model if isinstance(model, Model) else None
 
 
 _AS_TRAINED: Final = Usage(purpose="photo", consistency=False, shave=0)
@@ -135,9 +160,9 @@ _AS_TRAINED: Final = Usage(purpose="photo", consistency=False, shave=0)
 def _foreign(path: Path, *, torch: bool) -> Network:
     try:
         found = open_foreign(path, torch=torch)
-    except ModelError:
-        try:  # the one network of BasicSR that spandrel does not know
-            return network_of(import_basicsr(path))
+    except (ModelError, MissingExtra):
+        try:  # those that spandrel does not know
+            return network_of(import_torch(path))
         except ModelError:
             pass
         raise

@@ -10,27 +10,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from math import ceil, lcm
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from fourfold.engine.blend import RAMP, blend
-from fourfold.engine.memory import parse_memory, parse_tile, plan_tile
+from fourfold.engine.memory import parse_memory, parse_tile, plan_tile, share_of
 from fourfold.engine.network import ATTENTION_GRID, Network, load_network
 from fourfold.engine.tiles import Box, plan_tiles
-from fourfold.errors import BackendError, BackendOutOfMemory
+from fourfold.engine.windows import Windows
+from fourfold.errors import UsageError, option
 from fourfold.imaging.alpha import FILL_HALO, extend_colour, keep_plateaus
 from fourfold.imaging.arrays import AnyImage, Image, check_picture, from_float, to_float
 from fourfold.imaging.color import is_neutral, luma
 from fourfold.imaging.consistency import CONSISTENCY_HALO, back_project
 from fourfold.imaging.resize import imresize
 from fourfold.imaging.turns import TURNS
-from fourfold.runtimes.backend import Backend, Tensor4
-from fourfold.runtimes.program import Program
-from fourfold.runtimes.select import Choice, choose, open_backend, prefers_torch
+from fourfold.runtimes.openvino import cpu_threads
+from fourfold.runtimes.select import Choice, check_names, choose, prefers_torch
 from fourfold.weights.format import Model
 from fourfold.weights.usage import BORDER
 from fourfold.weights.zoo import DEFAULT_MODEL
@@ -43,13 +44,8 @@ Read = Callable[[Box], AnyImage]
 Tick = Callable[[int], None]
 """Called after each tile with the number of result pixels it finished."""
 
-WHOLE_SIDE: Final = 256
-"""Tiles up to this side run any network in one piece; larger ones run in parts where it has some."""
-
-UPSAMPLER_SIDE: Final = 128
-"""Side of the windows of the upsampler, whose tensors are 16 times as large as the trunk's."""
-
-_SMALLEST_TILE: Final = 16
+_MOST_LANES: Final = 4
+"""Frames at once; more would only take memory, since each lane has several cores then."""
 
 
 class Upscaler:
@@ -63,13 +59,16 @@ class Upscaler:
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         tile: side of the part of the LR picture that is kept from each window, or `auto`: as large
-            as `max_memory` allows (0 is the same). The halo around it is computed from the network.
-        texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; bundled models only.
+            as `max_memory` allows (0 is the same); at least 32. The halo around it comes on top.
+        texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; those two models only.
+        denoise: 0 (nothing removed) to 1 (as trained), a blend of a model for photographs, such as
+            `srgan-photo-x4`, with its clean one.
         tta: average the 8 flips and quarter turns; 8 times the work.
         consistency: one back-projection step, so that the result downscaled equals the input, and
             mirrored borders. False: the network and nothing else, as scores are published. None:
             what the model's file says it needs. Off at scale 1, where it would undo the network.
-        max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it.
+        max_memory: what the process should stay under, such as `1GB`; `tile="auto"` obeys it. At
+            least 300MB.
 
     Raises `UsageError`, `ModelNotFound`, `ModelError` or `MissingExtra`.
     """
@@ -83,12 +82,20 @@ class Upscaler:
         precision: str = "auto",
         tile: int | str = "auto",
         texture: float | None = None,
+        denoise: float | None = None,
         tta: bool = False,
         consistency: bool | None = None,
         max_memory: str | int = "1GB",
     ) -> None:
+        self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
+        for name, value in (("tta", tta), ("consistency", consistency)):
+            if not isinstance(value, bool) and (value is not None or name == "tta"):
+                raise UsageError(f"{option(name)}: want True or False, got {value!r}")
+        check_names(backend=backend, device=device, precision=precision)
         as_torch = prefers_torch(backend=backend, device=device)
-        self.network: Network = load_network(model, texture=texture, torch=as_torch)
+        self.network: Network = load_network(
+            model, texture=texture, denoise=denoise, torch=as_torch
+        )
         self.choice: Choice = choose(
             backend=backend,
             device=device,
@@ -101,9 +108,10 @@ class Upscaler:
         wanted = usage.consistency if consistency is None else consistency
         self.consistency = wanted and self.scale > 1
         self._border = usage.shave if consistency is None else BORDER * self.consistency
-        self._tile, self.max_memory = parse_tile(tile), parse_memory(max_memory)
-        self._opened: dict[tuple[int, str], Backend] = {}
-        self._lock = threading.Lock()
+        # Without a border pixels are added for a size rule alone: as spandrel, which other programs
+        # run such networks by, adds them.
+        self._mirror: Literal["symmetric", "reflect"] = "symmetric" if self._border else "reflect"
+        self._windows = Windows(self.network, self.choice, mirror=self._mirror)
 
     def upscale(
         self,
@@ -129,17 +137,43 @@ class Upscaler:
         # A neutral picture in RGB runs as grey: no network can tint what it never sees as colour.
         neutral = channels >= 3 and is_neutral(pixels)
         source = pixels[..., 2:] if neutral else pixels
-        result = np.empty((height * self.scale, width * self.scale, channels), image.dtype)
+        shape = (height * self.scale, width * self.scale, channels)
+        result: AnyImage | None = None
         count = source.shape[2]
         read = lambda box: source[box.rows, box.columns]  # noqa: E731
         for box, part in self.tiles(read, height, width, count, tick=tick, stop=stop):
+            if part.shape == shape:
+                result = part
+                break
+            if result is None:
+                result = np.empty(shape, image.dtype)
             target = result[box.rows, box.columns]
             if neutral:
                 target[..., :2] = part[..., :1]
                 target[..., 2:] = part
             else:
                 target[...] = part
+        assert result is not None, "a picture has at least one tile"
         return result.reshape(*result.shape[:2], *image.shape[2:])
+
+    def for_frames(self, height: int, width: int) -> Upscaler:
+        """This network for pictures of one size that follow each other, several at once.
+
+        As many `lanes` as cores and memory allow, each on its share of the cores, where the network
+        runs from pixels to pixels; else the same as before, with one lane.
+        """
+        for lanes in range(min(cpu_threads(), _MOST_LANES), 1, -1):
+            several = copy(self)
+            several._windows = Windows(self.network, self.choice, lanes=lanes, mirror=self._mirror)
+            frame = several._frame(height, width, transparent=False)
+            if several._runs_pixels() and len(frame.plan) == 1:
+                return several
+        return self
+
+    @property
+    def lanes(self) -> int:
+        """Pictures that `upscale` works on at once; other calls wait."""
+        return self._windows.lanes
 
     def notes(self, height: int, width: int) -> tuple[str, ...]:
         """What there is to say about the result of a picture of this size."""
@@ -149,7 +183,8 @@ class Upscaler:
         return (
             *told,
             f"{self.network.name} looks further than a tile: overlapping tiles are blended, which is "
-            "not quite the result without tiles (a larger --tile and --max-memory come closer)",
+            f"not quite the result without tiles (a larger {option('tile')} and "
+            f"{option('max_memory')} come closer)",
         )
 
     def tiles(
@@ -177,34 +212,36 @@ class Upscaler:
         transparent = channels in (2, 4)
         frame = self._frame(height, width, transparent=transparent)
         blended = self.network.blended and len(frame.plan) > 1
+        reach = FILL_HALO if transparent else 0
+        direct = self._runs_pixels() and not transparent
         dtypes: list[np.dtype] = []
 
-        def lr_of(window: Box) -> Image:
-            seen = window.grow(FILL_HALO, inside=frame.framed) if transparent else window
-            there = seen.common(frame.picture)
+        def pixels_of(window: Box) -> AnyImage:
+            there = window.common(frame.picture)
             pixels = read(there.within(frame.picture))
             dtypes[:] = [pixels.dtype]
-            lr = np.pad(to_float(pixels), there.margins(seen), mode="symmetric")
-            if not transparent:
-                return lr
-            lr[..., :-1] = extend_colour(lr[..., :-1], lr[..., -1])
-            inner = window.within(seen)
-            return lr[inner.rows, inner.columns]
+            return np.pad(pixels, there.margins(window), mode=self._mirror)
 
-        def enlarged() -> Iterator[tuple[Box, Image]]:
+        def enlarged() -> Iterator[tuple[Box, AnyImage]]:
             for kept, window in frame.plan:
                 if stop is not None and stop.is_set():
                     raise InterruptedError("stopped between two tiles, as asked")
-                wanted = kept.grow(RAMP, inside=frame.picture) if blended else kept
+                seen = window.grow(reach, inside=frame.framed)
+                pixels = pixels_of(seen)
                 real = window.common(frame.picture).within(window)
-                yield kept, self._any_channels(lr_of(window), wanted.within(window), real)
+                sr = self._direct(pixels, kept.within(window), real) if direct else None
+                if sr is None:
+                    wanted = kept.grow(RAMP, inside=frame.picture) if blended else kept
+                    lr = _lr_of(pixels, window.within(seen))
+                    sr = self._any_channels(lr, wanted.within(window), real)
+                yield kept, sr
 
         pieces = enlarged()
         if blended:
             pieces = blend(pieces, frame.picture, scale=self.scale)
         for box, sr in pieces:
             result = box.within(frame.picture).scaled(self.scale)
-            yield result, from_float(sr, dtypes[0])
+            yield result, sr if sr.dtype == np.uint8 else from_float(sr, dtypes[0])
             if tick is not None:
                 tick(result.area)
 
@@ -223,7 +260,15 @@ class Upscaler:
             halo += RAMP
         tile = self._tile
         if tile is None:
-            tile = plan_tile(self.network, framed, picture, halo=halo, budget=self.max_memory)
+            budget = share_of(self.max_memory, self.lanes)
+            tile = plan_tile(
+                self.network,
+                framed,
+                picture,
+                halo=halo,
+                budget=budget,
+                in_one=self._runs_pixels() and not transparent,
+            )
         if self.network.blended:
             tile = max(tile, 4 * RAMP)  # a plan's tiles are at least half as large
             step = lcm(step, ATTENTION_GRID)
@@ -232,6 +277,14 @@ class Upscaler:
         plan = [(kept, window.common(framed)) for kept, window in planned]
         logger.debug("%dx%d: tiles of %d with halos of %d", width, height, tile, halo)
         return _Frame(framed, picture, tuple(plan))
+
+    def _runs_pixels(self) -> bool:
+        """Whether 8-bit pictures without transparency go through the network as they are."""
+        return not self.tta and self._windows.take_pixels
+
+    def _direct(self, pixels: AnyImage, kept: Box, real: Box) -> AnyImage | None:
+        """Bytes in, bytes out; None where that does not go (`Windows.pixels`)."""
+        return self._windows.pixels(pixels, kept, real, consistency=self.consistency)
 
     def _any_channels(self, lr: Image, kept: Box, real: Box) -> Image:
         """The `kept` box of `lr` `(h, w, 1..4)`, enlarged, with as many channels, in [0, 1].
@@ -282,101 +335,22 @@ class Upscaler:
 
     def _ensemble(self, lr: Image, kept: Box) -> Image:
         if not self.tta:
-            return self._infer(lr, kept)
-        total = np.zeros((*self._size(kept), lr.shape[2]), np.float32)
+            return self._windows.infer(lr, kept)
+        size = (kept.height * self.scale, kept.width * self.scale)
+        total = np.zeros((*size, lr.shape[2]), np.float32)
         for turn in TURNS:
             turned = np.ascontiguousarray(turn.do(lr))
-            total += turn.undo(self._infer(turned, kept.turned(turn, *lr.shape[:2])))
+            total += turn.undo(self._windows.infer(turned, kept.turned(turn, *lr.shape[:2])))
         return total / np.float32(len(TURNS))
 
-    def _infer(self, lr: Image, kept: Box) -> Image:
-        """The network's output for the `kept` box of `lr` `(h, w, C)`.
 
-        Out of memory: halves the box and tries again. Not finite (fp16 overflows on some GPUs):
-        once more in fp32.
-        """
-        lr_nchw = np.ascontiguousarray(lr.transpose(2, 0, 1)[None])
-        precision = self.choice.precision
-        try:
-            sr = self._run(lr_nchw, kept, precision)
-        except BackendOutOfMemory:
-            return self._infer_halves(lr, kept)
-        if not np.isfinite(sr).all():
-            if precision == "fp32":
-                raise BackendError(
-                    f"{self.network.name} gives NaN or infinity; its weights are unusable"
-                )
-            logger.warning("%s overflows in %s; once more in fp32", self.network.name, precision)
-            sr = self._run(lr_nchw, kept, "fp32")
-        image: Image = sr[0].transpose(1, 2, 0)
-        return image
-
-    def _infer_halves(self, lr: Image, kept: Box) -> Image:
-        side = max(kept.height, kept.width) // 2
-        if side < _SMALLEST_TILE:
-            raise BackendOutOfMemory(f"no memory even for a tile of {2 * side} pixels; free some")
-        logger.warning("out of memory; going on with tiles of %d pixels", side)
-        height, width = lr.shape[:2]
-        sr = np.empty((*self._size(kept), lr.shape[2]), np.float32)
-        halo, step = self.network.halo, self.network.step
-        plan = plan_tiles(height, width, tile=side, halo=halo, region=kept, step=step)
-        for part, window in plan:
-            into = part.within(kept).scaled(self.scale)
-            piece = self._infer(lr[window.rows, window.columns], part.within(window))
-            sr[into.rows, into.columns] = piece
-        return sr
-
-    def _size(self, box: Box) -> tuple[int, int]:
-        return box.height * self.scale, box.width * self.scale
-
-    def _run(self, lr_nchw: Tensor4, kept: Box, precision: str) -> Tensor4:
-        """The network's output for the `kept` box: in one piece where small, else part by part."""
-        small = max(kept.height, kept.width) <= WHOLE_SIDE
-        if small or len(self.network.parts) == 1:
-            (sr,) = self._fitted(self.network.whole, precision, lr_nchw)
-            crop = kept.scaled(self.scale)
-            return sr[:, :, crop.rows, crop.columns]
-        return self._run_parts(lr_nchw, kept, precision)
-
-    def _run_parts(self, lr_nchw: Tensor4, kept: Box, precision: str) -> Tensor4:
-        """The trunk on all of `lr_nchw` at once, the upsampler on small windows over `kept`."""
-        height, width = lr_nchw.shape[2:]
-        values = {"lr": lr_nchw}
-        *trunk, upsampler = self.network.parts
-        for part in trunk:
-            outputs = self._fitted(part, precision, *(values[name] for name in part.inputs))
-            values.update(zip(part.outputs, outputs, strict=True))
-        sr = np.empty((1, lr_nchw.shape[1], *self._size(kept)), np.float32)
-        halo, step = upsampler.traits.radius or 0, self.network.step
-        for box, window in plan_tiles(
-            height, width, tile=UPSAMPLER_SIDE, halo=halo, region=kept, step=step
-        ):
-            seen = (values[name][:, :, window.rows, window.columns] for name in upsampler.inputs)
-            (piece,) = self._fitted(upsampler, precision, *seen)
-            into, crop = box.within(kept).scaled(self.scale), box.within(window).scaled(self.scale)
-            sr[:, :, into.rows, into.columns] = piece[:, :, crop.rows, crop.columns]
-        return sr
-
-    def _fitted(self, program: Program, precision: str, *inputs: Tensor4) -> list[Tensor4]:
-        """The program's outputs; what it wants more of a window is mirrored and cut off again."""
-        backend = self._backend(program, precision)
-        height, width = inputs[0].shape[2:]
-        rows, columns = program.traits.sizes.fit(height, width)
-        if (rows, columns) == (height, width):
-            return backend.run(*inputs)
-        more = ((0, 0), (0, 0), (0, rows - height), (0, columns - width))
-        outputs = backend.run(*(np.pad(x, more, mode="symmetric") for x in inputs))
-        scale = program.traits.scale
-        return [y[:, :, : height * scale, : width * scale] for y in outputs]
-
-    def _backend(self, program: Program, precision: str) -> Backend:
-        """The compiled program, opened once."""
-        with self._lock:
-            key = (id(program), precision)
-            if key not in self._opened:
-                choice = Choice(self.choice.backend, self.choice.device, precision, "")
-                self._opened[key] = open_backend(program, choice)
-            return self._opened[key]
+def _lr_of(pixels: AnyImage, inner: Box) -> Image:
+    """Floats of a window; with transparency, colour is drawn out of its surroundings before."""
+    lr = to_float(pixels)
+    if lr.shape[2] in (1, 3):
+        return lr
+    lr[..., :-1] = extend_colour(lr[..., :-1], lr[..., -1])
+    return lr[inner.rows, inner.columns]
 
 
 @dataclass(frozen=True, slots=True)

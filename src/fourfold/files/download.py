@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import logging
 import os
+import re
 import shutil
 import time
 import urllib.error
@@ -91,11 +92,15 @@ def _transfer(
                 return
             reason = "the connection closed early"
         except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
             if error.code == 416 and before:  # nothing left to send, or the file has changed
                 return
             if error.code < 500:
-                raise DownloadError(f"{download.url}: HTTP {error.code} {error.reason}") from error
+                told = error.reason.splitlines()[0] if error.reason else ""
+                raise DownloadError(f"{download.url}: HTTP {error.code} {told}") from error
             reason = f"HTTP {error.code} {error.reason}"
+        except (http.client.InvalidURL, ValueError) as error:
+            raise DownloadError(f"{download.url}: no address to fetch from ({error})") from error
         except _BROKEN as error:
             reason = str(getattr(error, "reason", None) or error) or type(error).__name__
         now = part.stat().st_size if part.exists() else 0
@@ -114,6 +119,12 @@ def _receive(download: Download, part: Path, start: int, progress: Progress | No
         request.add_header("Range", f"bytes={start}-")
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
         resumed = response.status == 206
+        if resumed and not _goes_on(response, start):
+            part.unlink()
+            raise DownloadError(
+                f"{download.url}: want the bytes from {start} on, got {response.headers['Content-Range']}; "
+                "the download was thrown away"
+            )
         expected = _announced(response, start if resumed else 0) or download.size
         largest = download.size if download.size is not None else download.largest
         with part.open("ab" if resumed else "wb") as file:
@@ -131,9 +142,15 @@ def _receive(download: Download, part: Path, start: int, progress: Progress | No
     return expected is None or part.stat().st_size >= expected
 
 
+def _goes_on(response: Any, start: int) -> bool:
+    """Whether a part begins where it was asked to; some servers do not say."""
+    told = response.headers.get("Content-Range")
+    return told is None or re.match(rf"\s*bytes\s+{start}-", told) is not None
+
+
 def _announced(response: Any, start: int) -> int | None:
-    length = response.headers.get("Content-Length")
-    return start + int(length) if length is not None else None
+    length = response.headers.get("Content-Length", "")
+    return start + int(length) if length.isdecimal() else None
 
 
 def _verify(download: Download, part: Path) -> None:

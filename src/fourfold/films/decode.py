@@ -11,6 +11,7 @@ import numpy as np
 
 from fourfold.films.captions import captions_of
 from fourfold.films.clock import JUMP
+from fourfold.films.filters import DEINTERLACE, UNDO_PULLDOWN, filtered
 from fourfold.films.probe import VideoInfo, open_input
 from fourfold.films.pyav import load_av, reason
 from fourfold.imaging.arrays import AnyImage
@@ -35,7 +36,8 @@ class FrameReader:
 
     Damaged packets are skipped and counted: what can be decoded is yielded. `start` and `end` are
     seconds on the file's clock, which `info.start` begins. `skip` frames are decoded but not
-    converted, which is how interrupted work goes on exactly where it was.
+    converted, which is how interrupted work goes on exactly where it was. With `pulldown` the frames
+    of a film that was spread over the fields of video are put together again, four of five.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class FrameReader:
         start: Fraction | None = None,
         end: Fraction | None = None,
         skip: int = 0,
+        pulldown: bool = False,
     ) -> None:
-        self.info, self.skip = info, skip
+        self.info, self.skip, self._pulldown = info, skip, pulldown
         self.damaged = 0
         """Packets that could not be decoded, and frames the decoder marks as corrupt."""
         self.moved = 0
@@ -121,8 +124,10 @@ class FrameReader:
             self.damaged += 1
 
     def _progressive(self, frames: Iterator[Any]) -> Iterator[Any]:
-        """The frames themselves, or interlaced ones made whole by bwdif, one for one."""
-        return deinterlaced(frames, self.info.time_base) if self.info.interlaced else frames
+        """The frames themselves, or interlaced ones made whole: from fields, or by bwdif."""
+        if self._pulldown:
+            return filtered(frames, self.info, UNDO_PULLDOWN)
+        return filtered(frames, self.info, DEINTERLACE) if self.info.interlaced else frames
 
     def _stamp(self, raw: Any) -> int:
         """The frame's time stamp, made to increase where the file's do not."""
@@ -142,45 +147,6 @@ class FrameReader:
         return self._last
 
 
-def deinterlaced(frames: Iterator[Any], time_base: Fraction) -> Iterator[Any]:
-    """Frames marked interlaced become progressive, others pass; time stamps stay."""
-    av = load_av()
-    graph = None
-    for frame in frames:
-        if graph is None:
-            graph = _bwdif(av, frame, time_base)
-        graph.push(frame)
-        yield from _pulled(av, graph, time_base)
-    if graph is not None:
-        graph.push(None)
-        yield from _pulled(av, graph, time_base)
-
-
-def _bwdif(av: Any, frame: Any, time_base: Fraction) -> Any:
-    graph = av.filter.Graph()
-    size = {"width": frame.width, "height": frame.height}
-    source = graph.add_buffer(format=frame.format.name, time_base=time_base, **size)
-    bwdif = graph.add("bwdif", "mode=send_frame:deint=interlaced")
-    graph.link_nodes(source, bwdif, graph.add("buffersink"))
-    graph.configure()
-    return graph
-
-
-def _pulled(av: Any, graph: Any, time_base: Fraction) -> Iterator[Any]:
-    while True:
-        try:
-            frame = graph.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
-        # The filter counts in half units, for the fields it could have sent.
-        factor = Fraction(frame.time_base) / time_base
-        if frame.pts is not None:
-            frame.pts = round(frame.pts * factor)
-        frame.duration = round((frame.duration or 0) * factor)
-        frame.time_base = time_base
-        yield frame
-
-
 def to_rgb(raw: Any, info: VideoInfo) -> AnyImage:
     """Pixels `(H, W, 3)` of a decoded frame, by the matrix and range of the film."""
     av = load_av()
@@ -196,4 +162,4 @@ def to_rgb(raw: Any, info: VideoInfo) -> AnyImage:
     return np.ascontiguousarray(converted.to_ndarray())
 
 
-__all__ = ["Frame", "FrameReader", "deinterlaced", "to_rgb"]
+__all__ = ["Frame", "FrameReader", "to_rgb"]

@@ -33,6 +33,9 @@ _REMADE: Final = ("bin_data", None)
 """Data streams of MP4 and MOV that the container writes itself: chapter titles, time codes."""
 
 
+Timed = tuple[EncodedPacket, int]
+"""A packet and how long its frame is shown, in units of the film's time base."""
+
 _LEAD_IN: Final = Fraction(1, 20)
 """Seconds of sound kept before the film begins: more than the delay of any encoder."""
 
@@ -154,7 +157,8 @@ def join(
                 str(target.absolute()), "w", format=kind, container_options=options,
                 metadata_errors="surrogateescape",
             ) as out:  # fmt: skip
-                _write(source, out, info, files, encoding, window, joined)
+                packets = _packets(files, info, window, joined)
+                write_film(source, out, info, packets, encoding, window, joined)
     except (av.error.FFmpegError, ValueError) as error:
         raise OutputError(
             f"{info.path}: its larger version cannot be written ({reason(error)})"
@@ -162,15 +166,22 @@ def join(
     return joined
 
 
-def _write(
+def write_film(
     source: Any,
     out: Any,
     info: VideoInfo,
-    files: list[Path],
+    packets: Iterator[Timed],
     encoding: Encoding,
     window: Window,
     joined: Joined,
+    *,
+    closed: bool = False,
 ) -> None:
+    """Fill an open container with the enlarged stream's packets and all other streams of the source.
+
+    `packets` may take their time: the others are written in step with them. With `closed` the
+    film ends with the last of them.
+    """
     video, copies = _add_streams(source, out, info, encoding, joined)
     out.metadata.update(file_metadata(source.metadata))
     chapters = chapters_within(source.chapters(), window.shift or None, window.end)
@@ -178,7 +189,7 @@ def _write(
         out.set_chapters(chapters)
     with ordinary_priority():
         out.start_encoding()
-    pictures = _Pictures(_packets(files, info, window, joined), out, video, encoding.time_base)
+    pictures = _Pictures(packets, out, video, encoding.time_base)
     clock = Straightener()
     extent = Extent(source, info)
     wanted = (
@@ -194,6 +205,8 @@ def _write(
             continue
         if time is not None:
             pictures.write_until(time - window.shift)
+            if closed and pictures.are_over(time - window.shift):
+                break
         for piece in copies[packet.stream.index].convert(packet, round(window.shift / unit)):
             joined.note_time(piece)
             out.mux_one(piece)
@@ -295,9 +308,7 @@ def _add_video(out: Any, stream: Any, info: VideoInfo, encoding: Encoding) -> An
     return video
 
 
-def _packets(
-    files: list[Path], info: VideoInfo, window: Window, joined: Joined
-) -> Iterator[tuple[EncodedPacket, int]]:
+def _packets(files: list[Path], info: VideoInfo, window: Window, joined: Joined) -> Iterator[Timed]:
     """Packets of all segments with their durations, shifted to the window."""
     shift = round(window.shift / info.time_base)
     for path in files:
@@ -313,9 +324,7 @@ def _packets(
 class _Pictures:
     """The enlarged stream's packets, written in step with the others."""
 
-    def __init__(
-        self, packets: Iterator[tuple[EncodedPacket, int]], out: Any, stream: Any, unit: Fraction
-    ) -> None:
+    def __init__(self, packets: Iterator[Timed], out: Any, stream: Any, unit: Fraction) -> None:
         self._packets, self._out, self._stream, self._unit = packets, out, stream, unit
         self._next = next(packets, None)
         self._last_dts: int | None = None
@@ -330,6 +339,10 @@ class _Pictures:
                 return
             self._next = next(self._packets, None)
             self._mux(packet, duration)
+
+    def are_over(self, time: Fraction) -> bool:
+        """Whether all are written and shown by `time` seconds."""
+        return self._next is None and time >= self._end * self._unit
 
     def _mux(self, packet: EncodedPacket, duration: int) -> None:
         av = load_av()
@@ -357,9 +370,11 @@ class _Pictures:
 __all__ = [
     "FORMATS",
     "Joined",
+    "Timed",
     "Window",
     "everything_fits",
     "fits",
     "has_uncompressed_sound",
     "join",
+    "write_film",
 ]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from fourfold.errors import ImageContractError
 from fourfold.imaging.arrays import AnyImage, Image
 
-# ITU-R BT.601 luma of full-range R'G'B'.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
+"""ITU-R BT.601 luma of full-range R'G'B'."""
 
 # ITU-R BT.601 for R, G, B in [0, 1] and Y in [16, 235], with the three decimals of MATLAB's
 # rgb2ycbcr. The variant divided by 256 (65.738, 129.057, 25.064) gives other scores.
@@ -21,7 +21,7 @@ BT601_OFFSET: Final = 16.0
 
 def luma(image: Image) -> Image:
     """BT.601 luma of `(..., 3)` RGB, full range; neutral pixels keep their value."""
-    return image @ _LUMA
+    return image @ LUMA
 
 
 def is_neutral(image: AnyImage) -> bool:
@@ -50,4 +50,4 @@ def rgb_to_y(rgb: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return BT601_OFFSET + red * rgb[..., 0] + green * rgb[..., 1] + blue * rgb[..., 2]
 
 
-__all__ = ["BT601_OFFSET", "BT601_WEIGHTS", "is_neutral", "luma", "rgb_to_y"]
+__all__ = ["BT601_OFFSET", "BT601_WEIGHTS", "LUMA", "is_neutral", "luma", "rgb_to_y"]

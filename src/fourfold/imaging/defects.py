@@ -173,4 +173,4 @@ def _vanished(luma: Plane, top: int, left: int) -> float:
     return float((coefficients[active][:, fine] < _ZERO).mean())
 
 
-__all__ = ["SMALLEST_SIDE", "Defects", "jpeg_quality", "measure", "middle_of"]
+__all__ = ["MEASURED_SIDE", "SMALLEST_SIDE", "Defects", "jpeg_quality", "measure", "middle_of"]

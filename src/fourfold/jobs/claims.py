@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import OutputError
+from fourfold.errors import OutputError, option
 from fourfold.files.locks import remove_abandoned, take_lock
 from fourfold.files.parts import remove_leftovers
 from fourfold.jobs.records import Record, difference, read_record
@@ -76,7 +76,8 @@ class Claims:
         other = self._owners.setdefault(key, owner)
         if other != owner:
             raise OutputError(
-                f"{owner}: {path} is the result of {other}; use another --suffix, --ext or -o for "
+                f"{owner}: {path} is the result of {other}; use another {option('suffix')}, "
+                f"{option('ext')} or {option('target')} for "
                 "one of them"
             )
 
@@ -101,10 +102,24 @@ def claim(path: Path, request: Request, record: Record, claims: Claims, held: Ex
     """`Claims.take` for a request; `OutputError` where its result would replace its source."""
     source = request.path
     if source is not None and path.exists() and source.exists() and path.samefile(source):
-        raise OutputError(f"{path}: is the input itself; choose another -o or --suffix")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; choose another -o")
+        raise OutputError(
+            f"{path}: is the input itself; choose another {option('target')} or {option('suffix')}"
+        )
+    check_place(path)
     claims.take(path, owner=request.name, record=record, overwrite=request.overwrite, held=held)
+
+
+def check_place(path: Path) -> None:
+    """`OutputError` where no file can come to stand, in words for what is there instead."""
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or device"
+        raise OutputError(f"{path}: is {kind}; choose another {option('target')}")
+    folder = next((parent for parent in path.parents if parent.exists()), None)
+    if folder is not None and not folder.is_dir():
+        raise OutputError(
+            f"{path}: {folder} is no folder; choose another {option('target')}: a folder, or a name "
+            f"such as {path.name}"
+        )
 
 
 def check_existing(path: Path, record: Record, *, overwrite: bool) -> None:
@@ -127,14 +142,11 @@ def existing(path: Path, record: Record) -> str | None:
         return None
     made = read_record(path)
     if made is None:
-        return "exists and does not say what made it (--overwrite replaces it)"
+        return f"exists and does not say what made it ({option('overwrite', True)} replaces it)"
     different = difference(made, record)
     if different is None:
-        return "exists (--overwrite replaces it)"
-    return (
-        f"a result of other settings stands there, with {different}; --overwrite replaces it, "
-        "--suffix keeps both"
-    )
+        return f"exists ({option('overwrite', True)} replaces it)"
+    return f"{different} stands there; {option('overwrite', True)} replaces it, {option('suffix')} keeps both"
 
 
-__all__ = ["Busy", "Claims", "Finished", "check_existing", "claim", "existing"]
+__all__ = ["Busy", "Claims", "Finished", "check_existing", "check_place", "claim", "existing"]

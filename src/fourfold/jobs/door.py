@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 from fourfold.engine.upscaler import Upscaler
 from fourfold.errors import FourfoldError, UsageError
-from fourfold.jobs.claims import Claims, existing
-from fourfold.jobs.engines import Engines, choose_model, pixel_rate
-from fourfold.jobs.film import film_record, plan_film
+from fourfold.files.paths import STDIO
+from fourfold.jobs.claims import Claims, check_place, existing
+from fourfold.jobs.engines import Engines, pixel_rate
+from fourfold.jobs.film import film_engine, film_record, plan_film
 from fourfold.jobs.films.run import estimate_video
-from fourfold.jobs.naming import named_file, plan_target
+from fourfold.jobs.naming import named_file
 from fourfold.jobs.outcome import Outcome, Plan, Report
-from fourfold.jobs.picture import open_picture, picture_record
+from fourfold.jobs.picture import open_picture, picture_engine, picture_record, target_of
 from fourfold.jobs.pipeline import run
 from fourfold.jobs.records import Record
 from fourfold.jobs.request import (
@@ -24,7 +25,10 @@ from fourfold.jobs.request import (
     PictureOptions,
     Request,
     unknown_option,
+    want_request,
+    want_requests,
 )
+from fourfold.jobs.size import work
 from fourfold.pictures.encode import losses
 
 
@@ -110,12 +114,13 @@ def _check_names(options: Mapping[str, Any], known: Any) -> None:
             raise UsageError(unknown_option(name, known.__annotations__))
 
 
-def plan(request: Request, *, upscaler: Upscaler | None = None) -> Plan:
-    """What `run` would do, from the headers of the source; nothing is written.
+def plan(request: Request, *, upscaler: Upscaler | Engines | None = None) -> Plan:
+    """What `run` would do, from the headers of the source and a look at it; nothing is written.
 
     Raises as `run`, but for a result that exists, which the plan tells.
     """
-    return _plan(request, Engines(upscaler).of(request))
+    want_request(request)
+    return _plan(request, Engines.among(upscaler))
 
 
 def plan_all(
@@ -123,10 +128,10 @@ def plan_all(
 ) -> Iterator[Plan | Outcome]:
     """The plan of each request; a failed outcome for one that cannot be carried out."""
     engines, owners = Engines(upscaler), Claims()
-    for request in requests:
-        engine = engines.of(request)
+    for request in want_requests(requests):
+        engines.of(request)  # a bad model is one error, not one for each picture
         try:
-            made = _plan(request, engine)
+            made = _plan(request, engines)
             if made.path is not None:
                 owners.own(made.path, request.name)
         except UsageError:
@@ -137,18 +142,20 @@ def plan_all(
             yield made
 
 
-def _plan(request: Request, upscaler: Upscaler) -> Plan:
-    return _plan_film(request, upscaler) if request.is_film else _plan_picture(request, upscaler)
+def _plan(request: Request, engines: Engines) -> Plan:
+    request.refuse_useless()
+    engines.of(request)  # as in `jobs.pipeline.prepare_job`
+    return _plan_film(request, engines) if request.is_film else _plan_picture(request, engines)
 
 
-def _plan_picture(request: Request, upscaler: Upscaler) -> Plan:
+def _plan_picture(request: Request, engines: Engines) -> Plan:
     with open_picture(request) as source:
-        target = plan_target(
-            source, request, network_scale=upscaler.scale, memory=upscaler.max_memory
-        )
+        upscaler, why = picture_engine(request, source, engines)
+        target = target_of(request, source, upscaler)
         pages = max(source.pages, source.sheets)
         rate = pixel_rate(upscaler)
-        seconds = source.width * source.height * pages / rate
+        size, wanted = (source.height, source.width), (target.height, target.width)
+        seconds = work(size, wanted, upscaler.scale) * pages / rate
         return Plan(
             input=request.name,
             path=target.path,
@@ -159,19 +166,24 @@ def _plan_picture(request: Request, upscaler: Upscaler) -> Plan:
             seconds=seconds,
             megapixels_per_second=target.width * target.height * pages / seconds / 1e6,
             model=upscaler.network.name,
-            why=choose_model(request)[1],
-            exists=_existing(target.path, picture_record(request, target, upscaler), request),
+            why=why,
+            exists=_existing(
+                target.path, request, lambda: picture_record(request, target, upscaler)
+            ),
             notes=(*target.notes, *losses(source, target.form)),
         )
 
 
-def _plan_film(request: Request, upscaler: Upscaler) -> Plan:
+def _plan_film(request: Request, engines: Engines) -> Plan:
+    upscaler, why = film_engine(request, engines)
     plan, settings = plan_film(request, upscaler), request.film_settings()
     assert request.path is not None, "plan_film has refused it"
-    estimate = estimate_video(request.path, named_file(request), upscaler, settings)
+    to_file = request.target != STDIO
+    target = named_file(request) if to_file else plan.output
+    estimate = estimate_video(request.path, target, upscaler, settings)
     return Plan(
         input=request.name,
-        path=plan.output,
+        path=plan.output if to_file else None,
         width=estimate.width,
         height=estimate.height,
         count=estimate.frames,
@@ -180,17 +192,22 @@ def _plan_film(request: Request, upscaler: Upscaler) -> Plan:
         seconds=estimate.seconds,
         megapixels_per_second=estimate.megapixels_per_second,
         model=upscaler.network.name,
-        why=choose_model(request)[1],
-        exists=_existing(plan.output, film_record(request, plan, upscaler), request),
+        why=why,
+        exists=_existing(plan.output, request, lambda: film_record(request, plan, upscaler))
+        if to_file
+        else None,
         notes=estimate.notes,
         is_film=True,
     )
 
 
-def _existing(path: Path | None, record: Record, request: Request) -> str | None:
-    if path is None or not path.exists():
+def _existing(path: Path | None, request: Request, record: Callable[[], Record]) -> str | None:
+    if path is None:
         return None
-    return "exists and is replaced" if request.overwrite else existing(path, record)
+    check_place(path)
+    if not path.exists():
+        return None
+    return "exists and is replaced" if request.overwrite else existing(path, record())
 
 
 __all__ = ["plan", "plan_all", "upscale_bytes", "upscale_file", "upscale_video"]

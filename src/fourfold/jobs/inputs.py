@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from fourfold.errors import UsageError
+from fourfold.errors import UsageError, option
 from fourfold.files.paths import STDIO, Found, is_folder
 from fourfold.files.paths import find_inputs as find_files
 from fourfold.films.join import FORMATS as FILM_FORMATS
@@ -15,7 +15,12 @@ from fourfold.films.probe import has_film_suffix
 from fourfold.jobs.records import read_record
 from fourfold.jobs.request import Request
 from fourfold.jobs.size import FRAMES
-from fourfold.pictures.formats import format_of_suffix, has_picture_suffix, looks_like_picture
+from fourfold.pictures.formats import (
+    FORMATS,
+    format_of_suffix,
+    has_picture_suffix,
+    looks_like_picture,
+)
 
 _ADDED: Final = rf"_x\d+(\.\d+)?|_\d+x\d+|_({'|'.join(FRAMES)})"
 """What `TargetSize.suffix` adds to a name."""
@@ -39,9 +44,11 @@ def find_requests(
     found = find_inputs(names, recursive=recursive, leave_out=leave_out)
     single = len(found) == 1 and found[0].named
     if not single and leave_out is not None and _looks_like_file(leave_out):
-        raise UsageError(f"-o {target}: want a folder for several inputs, got the name of a file")
+        raise UsageError(
+            f"{option('target', target)}: want a folder for several inputs, got the name of a file"
+        )
     if target == STDIO and len(found) != 1:
-        raise UsageError("-o -: want a single input")
+        raise UsageError(f"{option('target', '-')}: want a single input")
     kept = without_results(found, request.suffix)
     requests = [
         request.model_copy(
@@ -52,8 +59,24 @@ def find_requests(
         )
         for item in kept
     ]
+    if single:
+        for alone in requests:
+            alone.refuse_useless()
     left_out = {item.path for item in found} - {item.path for item in kept}
     return requests, sorted(left_out)
+
+
+def useless_for_all(requests: Iterable[Request]) -> list[str]:
+    """Options that are set and, by the names of the inputs, matter to none of them."""
+    lists = [_useless(request) for request in requests if request.relative is not None]
+    return [name for name in lists[0] if all(name in others for others in lists)] if lists else []
+
+
+def _useless(request: Request) -> list[str]:
+    form = FORMATS.get(request.ext) or format_of_suffix(Path(request.name))
+    plain = form is not None and form.quality is None
+    quality = ["quality"] if request.quality is not None and plain else []
+    return [*request.useless(), *quality]
 
 
 def _looks_like_file(path: Path) -> bool:
@@ -96,4 +119,4 @@ def without_results(found: Iterable[Found], suffix: str | None = None) -> list[F
     return [item for item in items if item.named or not is_result(item)]
 
 
-__all__ = ["find_inputs", "find_requests", "without_results"]
+__all__ = ["find_inputs", "find_requests", "useless_for_all", "without_results"]

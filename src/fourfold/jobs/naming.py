@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import InputError, OutputError, UsageError
-from fourfold.files.paths import STDIO
+from fourfold.errors import InputError, OutputError, UsageError, option
+from fourfold.files.paths import STDIO, is_folder
 from fourfold.jobs.request import Request
 from fourfold.pictures.formats import FORMATS, Format, format_of_suffix
 from fourfold.pictures.source import Source
@@ -38,7 +38,7 @@ def plan_target(source: Source, request: Request, *, network_scale: int, memory:
 
     `memory` is what the process should stay under, in bytes. Raises `InputError` for a result
     beyond `max_pixels`, `OutputError` for one the asked format cannot hold, `UsageError` for an
-    output name of no known format.
+    output name of no known format and for options that cannot matter.
     """
     width, height = request.size.of(source.width, source.height, network_scale)
     check_pixels(source, request, network_scale)
@@ -48,10 +48,15 @@ def plan_target(source: Source, request: Request, *, network_scale: int, memory:
     if asked is not None:
         problem = _problem(asked, source, width, height, room)
         if problem:
-            raise OutputError(f"{source.path}: {problem}; choose another --ext")
+            raise OutputError(f"{source.path}: {problem}; choose another {option('ext')}")
         form, notes = asked, source.notes
     else:
         form, notes = _auto(source, width, height, room)
+    if request.quality is not None and form.quality is None and request.relative is None:
+        raise UsageError(
+            f"{request.name}: {option('quality')}: without effect on {form.name}; leave it out, or "
+            f"choose another {option('ext')}"
+        )
     path = named or _path(request, form, network_scale)
     return Target(path=path, form=form, width=width, height=height, notes=notes)
 
@@ -66,7 +71,7 @@ def check_pixels(source: Source, request: Request, network_scale: int) -> int:
         frames = f" in {pages} pages" if pages > 1 else ""
         raise InputError(
             f"{source.path}: {source.width}x{source.height}{frames} makes {pixels} pixels, more "
-            f"than --max-pixels {request.max_pixels}"
+            f"than {option('max_pixels', request.max_pixels)}"
         )
     return pixels
 
@@ -82,7 +87,10 @@ def _problem(form: Format, source: Source, width: int, height: int, room: int) -
         return f"{form.name} holds frames of one size, the pages of this one differ"
     need = width * height * form.encoder_bytes * (3 if source.depth > 8 else 2) // 2
     if need > room:
-        return f"{form.name} needs about {need >> 20} MB at once, more than --max-memory gives"
+        return (
+            f"{form.name} needs about {need >> 20} MB at once, "
+            f"more than {option('max_memory')} gives"
+        )
     return None
 
 
@@ -108,12 +116,17 @@ def _auto(source: Source, width: int, height: int, room: int) -> tuple[Format, t
 def named_file(request: Request) -> Path | None:
     """The target as a file: not a folder, and with a suffix."""
     target = request.target
-    if target is None or target == STDIO or request.relative is not None:
+    if target is None or request.relative is not None:
         return None
     path = Path(target)
-    if not path.suffix or str(target).endswith(("/", os.sep)) or path.is_dir():
+    named = path.suffix and not str(target).endswith(("/", os.sep)) and not is_folder(path)
+    if target != STDIO and not named:
         return None
-    return path
+    if request.suffix is not None:
+        raise UsageError(
+            f"{option('target', target)} is the whole name; leave {option('suffix')} out"
+        )
+    return None if target == STDIO else path
 
 
 def _named_file(request: Request) -> Path | None:
@@ -123,10 +136,13 @@ def _named_file(request: Request) -> Path | None:
     form = format_of_suffix(path)
     if form is None:
         suffixes = sorted(s for form in FORMATS.values() for s in form.suffixes)
-        raise UsageError(f"-o {request.target}: want one of {', '.join(suffixes)}, or a folder")
+        raise UsageError(
+            f"{option('target', request.target)}: want one of {', '.join(suffixes)}, or a folder"
+        )
     if request.ext not in ("auto", form.name):
         raise UsageError(
-            f"-o {request.target} is written as {form.name}; leave --ext {request.ext} out"
+            f"{option('target', request.target)} is written as {form.name}; "
+            f"leave {option('ext', request.ext)} out"
         )
     return path
 

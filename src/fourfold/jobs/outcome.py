@@ -22,6 +22,9 @@ class Progress:
     seconds: float
     """Since the network began."""
     seconds_left: float | None
+    model: str = ""
+    why: str = ""
+    """What it runs on, and why."""
     detail: Any = None
     """Films: the `jobs.films.progress.Progress` behind it."""
 
@@ -37,8 +40,11 @@ Report = Callable[[Progress], None]
 class Ticks:
     """Counts the pixels of one picture and reports."""
 
-    def __init__(self, name: str, total: int, report: Report | None) -> None:
+    def __init__(
+        self, name: str, total: int, report: Report | None, *, model: str, why: str
+    ) -> None:
         self._name, self._total, self._report = name, total, report
+        self._model, self._why = model, why
         self._done, self._started = 0, time.perf_counter()
         self(0)
 
@@ -57,6 +63,8 @@ class Ticks:
                 total=self._total,
                 seconds=seconds,
                 seconds_left=left,
+                model=self._model,
+                why=self._why,
             )
         )
 
@@ -129,8 +137,9 @@ class Outcome:
     width: int = 0
     height: int = 0
     pages: int = 1
+    is_film: bool = False
     frames: int | None = None
-    """Films only, as the next three."""
+    """Films that were done only, as the next three."""
     shown: tuple[int, int] = (0, 0)
     """Width and height players show: turned, and with square pixels."""
     resumed: int = 0
@@ -171,9 +180,10 @@ class Outcome:
         return self.megapixels / self.seconds if self.seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """For `--json`; null stands for what is not known of an input that was not done."""
+        done = self.status == "done" or self.damage is not None
         film = {
-            "shown": list(self.shown),
+            "shown": list(self.shown) if done else None,
             "frames": self.frames,
             "resumed_frames": self.resumed,
             "repeated_frames": self.repeated,
@@ -183,13 +193,13 @@ class Outcome:
             "output": self.output,
             "status": self.status,
             "reason": self.reason,
-            "width": self.width,
-            "height": self.height,
-            **({"pages": self.pages} if self.frames is None else film),
+            "width": self.width or None,
+            "height": self.height or None,
+            **(film if self.is_film else {"pages": self.pages if done else None}),
             "seconds": round(self.seconds, 3),
             "megapixels_per_second": round(self.megapixels_per_second, 3),
-            "model": self.model,
-            "why": self.why,
+            "model": self.model or None,
+            "why": self.why or None,
             "notes": list(self.notes),
         }
 

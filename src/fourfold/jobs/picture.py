@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import InputError, OutputError
+from fourfold.errors import InputError, OutputError, option
 from fourfold.files.parts import locked_part
 from fourfold.files.paths import STDIO, atomic_path
 from fourfold.jobs.claims import Claims, claim
-from fourfold.jobs.engines import choose_model
+from fourfold.jobs.engines import Engines
+from fourfold.jobs.looks import Engine, engine_for, look_at_picture
 from fourfold.jobs.naming import Target, check_pixels, plan_target
 from fourfold.jobs.outcome import Outcome, Report, Ticks
-from fourfold.jobs.records import Record, engine_record, write_record
+from fourfold.jobs.records import Record, engine_record, input_record, write_record
 from fourfold.jobs.request import Request
 from fourfold.jobs.sheet import STORE_SHARE, Sheet, enlarge_sheet
+from fourfold.jobs.size import work
 from fourfold.pictures.decode import decode
 from fourfold.pictures.encode import encode
 from fourfold.pictures.source import Source, open_source
@@ -34,6 +36,8 @@ class Picture:
 
     request: Request
     upscaler: Upscaler
+    why: str
+    """It runs on this one."""
     target: Target
     record: Record
     sheets: list[Sheet]
@@ -43,9 +47,18 @@ class Picture:
 
     def enlarge(self, report: Report | None, stop: threading.Event | None) -> None:
         """Run the network over all pages and resize the result."""
-        sources = [sheet.source for sheet in self.sheets]
-        pixels = sum(source.width * source.height * source.pages for source in sources)
-        ticks = Ticks(self.request.name, pixels * self.upscaler.scale**2, report)
+        scale = self.upscaler.scale
+        pixels = sum(
+            work((s.source.height, s.source.width), (s.height, s.width), scale) * s.source.pages
+            for s in self.sheets
+        )
+        ticks = Ticks(
+            self.request.name,
+            pixels * scale**2,
+            report,
+            model=self.upscaler.network.name,
+            why=self.why,
+        )
         for sheet in self.sheets:
             enlarge_sheet(sheet, self.folder, self.upscaler, ticks, stop)
 
@@ -73,7 +86,7 @@ class Picture:
             height=target.height,
             pages=sum(sheet.source.pages for sheet in self.sheets),
             model=self.upscaler.network.name,
-            why=choose_model(self.request)[1],
+            why=self.why,
             notes=(*target.notes, *self._network_notes(), *notes),
         )
 
@@ -89,20 +102,20 @@ class Picture:
 
 
 def prepare(
-    request: Request, upscaler: Upscaler, claims: Claims, *, stop: threading.Event | None = None
+    request: Request, engines: Engines, claims: Claims, *, stop: threading.Event | None = None
 ) -> Picture:
-    """Read the header, decide what comes out, claim the result, decode.
+    """Read the header, choose the model, decide what comes out, claim the result, decode.
 
     Raises `Finished` when the result exists and is kept, `Busy` when another process makes it;
     `InputError` and `OutputError` as their parts do.
     """
     with open_picture(request) as source:
-        target = plan_target(
-            source, request, network_scale=upscaler.scale, memory=upscaler.max_memory
-        )
+        upscaler, why = picture_engine(request, source, engines)
+        target = target_of(request, source, upscaler)
         picture = Picture(
             request=request,
             upscaler=upscaler,
+            why=why,
             target=target,
             record=picture_record(request, target, upscaler),
             sheets=[],
@@ -129,6 +142,20 @@ def open_picture(request: Request) -> Iterator[Source]:
         yield source
 
 
+def picture_engine(request: Request, source: Source, engines: Engines) -> Engine:
+    """The engine for a picture, which is looked at where that is left to `auto`."""
+
+    def place() -> Path | None:
+        return target_of(request, source, engines.of(request)).path
+
+    return engine_for(request, engines, lambda: look_at_picture(source), place)
+
+
+def target_of(request: Request, source: Source, upscaler: Upscaler) -> Target:
+    """See `plan_target`."""
+    return plan_target(source, request, network_scale=upscaler.scale, memory=upscaler.max_memory)
+
+
 def picture_record(request: Request, target: Target, upscaler: Upscaler) -> Record:
     """What makes the result of a picture what it is."""
     form, quality = target.form, request.quality
@@ -138,6 +165,7 @@ def picture_record(request: Request, target: Target, upscaler: Upscaler) -> Reco
         quality = quality or form.quality
     return {
         **engine_record(upscaler),
+        **input_record(request),
         "size": [target.width, target.height],
         "format": form.name,
         "quality": quality,
@@ -157,7 +185,9 @@ def _decode_sheets(picture: Picture, first: Source, stop: threading.Event | None
                 source = opened.enter_context(page)
                 pixels += check_pixels(source, request, upscaler.scale)
                 if pixels > request.max_pixels:
-                    raise InputError(f"{first.path}: its pages make more than --max-pixels")
+                    raise InputError(
+                        f"{first.path}: its pages make more than {option('max_pixels')}"
+                    )
             width, height = request.size.of(source.width, source.height, upscaler.scale)
             decoded = decode(source, folder=picture.folder, in_memory=in_memory, stop=stop)
             picture.sheets.append(Sheet(source=source, width=width, height=height, decoded=decoded))
@@ -196,4 +226,11 @@ def _write(picture: Picture, part: Path, stop: threading.Event | None) -> tuple[
     return tuple(notes)
 
 
-__all__ = ["Picture", "open_picture", "picture_record", "prepare"]
+__all__ = [
+    "Picture",
+    "open_picture",
+    "picture_engine",
+    "picture_record",
+    "prepare",
+    "target_of",
+]

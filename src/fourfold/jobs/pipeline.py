@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import FourfoldError, MissingExtra, OutputError, UsageError, shown
+from fourfold.errors import FourfoldError, MissingExtra, OutputError, UsageError, option, shown
 from fourfold.jobs.claims import Busy, Claims, Finished
 from fourfold.jobs.engines import Engines
 from fourfold.jobs.film import prepare_film
 from fourfold.jobs.outcome import Outcome, Report
 from fourfold.jobs.picture import prepare
-from fourfold.jobs.request import Request
+from fourfold.jobs.records import described
+from fourfold.jobs.request import Request, want_request, want_requests
 from fourfold.jobs.stages import Cancelled, Channel, Crew
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def run(
     *,
     progress: Report | None = None,
     stop: threading.Event | None = None,
-    upscaler: Upscaler | None = None,
+    upscaler: Upscaler | Engines | None = None,
     claims: Claims | None = None,
     turn: AbstractContextManager[object] | None = None,
 ) -> Outcome:
@@ -58,7 +59,7 @@ def run(
         stop: when set, the work ends with `Cancelled` after the tile or frame under way. Films go
             on from their last finished segment when they are run again.
         upscaler: one to share between threads and calls, from `open_upscaler`, or any other for a
-            request that sets none of its options.
+            request that sets none of its options; or `Engines`, several to share.
         claims: shared by calls whose inputs must not have one result.
         turn: held while the network runs, so that of several threads one runs it and the others
             read and write meanwhile.
@@ -66,9 +67,10 @@ def run(
     A result of the same settings that exists is kept: the outcome is then `skipped`. Raises
     `InputError` or `OutputError` naming the file, `UsageError` for what cannot be done as asked.
     """
+    want_request(request)
     started = time.perf_counter()
     try:
-        job = prepare_job(request, Engines(upscaler).of(request), claims or Claims(), stop)
+        job = prepare_job(request, Engines.among(upscaler), claims or Claims(), stop)
         try:
             with turn or nullcontext():
                 job.enlarge(progress, stop)
@@ -79,6 +81,8 @@ def run(
         return _kept(request, kept)
     except InterruptedError as error:
         raise Cancelled(f"{request.name}: stopped before its end") from error
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise OutputError(reason_of(request.name, error)) from error
     return replace(outcome, seconds=time.perf_counter() - started)
@@ -103,17 +107,19 @@ def run_all(
     on, which come last. Closing the iterator (Ctrl-C) ends the threads and removes scratch files.
     Raises `UsageError`, and `Cancelled` once `stop` is set.
     """
-    work = _Run(list(requests), Engines(upscaler), Crew(stop))
+    work = _Run(want_requests(requests), Engines(upscaler), Crew(stop))
     yield from _in_order(work.outcomes(progress))
 
 
 def prepare_job(
-    request: Request, upscaler: Upscaler, claims: Claims, stop: threading.Event | None
+    request: Request, engines: Engines, claims: Claims, stop: threading.Event | None
 ) -> Job:
     """Claim and read; see `jobs.picture.prepare`."""
+    request.refuse_useless()
+    engines.of(request)  # options that contradict each other are told before files are read
     if request.is_film:
-        return prepare_film(request, upscaler, claims)
-    return prepare(request, upscaler, claims, stop=stop)
+        return prepare_film(request, engines, claims)
+    return prepare(request, engines, claims, stop=stop)
 
 
 _Numbered = tuple[int, Outcome | None]
@@ -204,8 +210,7 @@ class _Run:
     def _prepare(self, number: int, request: Request) -> _Work | _Numbered:
         started = time.perf_counter()
         try:
-            upscaler = self.engines.of(request)
-            job = prepare_job(request, upscaler, self._claims, self.crew.stop)
+            job = prepare_job(request, self.engines, self._claims, self.crew.stop)
         except Finished as kept:
             return number, _kept(request, kept)
         except Busy:
@@ -213,7 +218,7 @@ class _Run:
         except Exception as error:
             if isinstance(error, UsageError) and not isinstance(error, MissingExtra):
                 raise
-            return number, _failed(request.name, error)
+            return number, _failed(request, error)
         return _Work(number=number, job=job, seconds=time.perf_counter() - started)
 
     def _enlarge(self, work: _Work, progress: Report | None) -> _Numbered | None:
@@ -223,9 +228,10 @@ class _Run:
             work.job.enlarge(progress, self.crew.stop)
         except BaseException as error:
             _close(work)
-            if isinstance(error, UsageError) or not isinstance(error, Exception):
+            # When nobody reads standard output any more, nothing else is worth doing.
+            if isinstance(error, (UsageError, BrokenPipeError)) or not isinstance(error, Exception):
                 raise
-            return work.number, _failed(work.job.request.name, error)
+            return work.number, _failed(work.job.request, error)
         work.seconds += time.perf_counter() - started
         return None
 
@@ -238,7 +244,7 @@ class _Run:
                 finally:
                     work.job.close()
             except Exception as error:
-                outcome = _failed(work.job.request.name, error)
+                outcome = _failed(work.job.request, error)
             seconds = work.seconds + time.perf_counter() - started
             done.put((work.number, replace(outcome, seconds=seconds)))
         done.end()
@@ -261,12 +267,25 @@ def _close(work: _Work) -> None:
 
 
 def _kept(request: Request, kept: Finished) -> Outcome:
-    return Outcome(input=request.name, path=kept.path, status="skipped", reason=kept.reason)
+    """An outcome for a result that stands there, as its record describes it."""
+    width, height, model = described(kept.path)
+    return Outcome(
+        input=request.name,
+        path=kept.path,
+        status="skipped",
+        reason=kept.reason,
+        width=width,
+        height=height,
+        is_film=request.is_film,
+        model=model,
+    )
 
 
-def _failed(name: str, error: Exception) -> Outcome:
+def _failed(request: Request, error: Exception) -> Outcome:
     """An outcome for any error: one bad picture must not end a night's work."""
-    return Outcome(input=name, status="failed", reason=reason_of(name, error))
+    name = request.name
+    reason = reason_of(name, error)
+    return Outcome(input=name, status="failed", reason=reason, is_film=request.is_film)
 
 
 def reason_of(name: str, error: Exception) -> str:
@@ -274,7 +293,7 @@ def reason_of(name: str, error: Exception) -> str:
     if isinstance(error, FourfoldError):
         reason = str(error)
     elif isinstance(error, MemoryError):
-        reason = f"{name}: out of memory; try a smaller --max-memory"
+        reason = f"{name}: out of memory; try a smaller {option('max_memory')}"
     elif isinstance(error, OSError):
         reason = f"{name}: {error.strerror or error}"
         if error.filename and str(error.filename) != name:

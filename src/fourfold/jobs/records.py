@@ -2,7 +2,8 @@
 
 PNG, JPEG, WebP, AVIF, MP4 and Matroska have a place for what other programs skip; of TIFF and GIF
 nobody reads what follows the last part. A program that edits the result leaves the record out.
-Nothing about the user, the machine or the time is in it, so equal work gives equal bytes.
+Nothing about the user, the machine or the time is in it, so equal work gives equal bytes; of the
+input there is a mark of its content, by which a changed one is seen.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from fourfold.engine.upscaler import Upscaler
+from fourfold.files.content import content_mark
+from fourfold.jobs.request import Request
 
 FORMAT: Final = 1
 """Raised when results of an earlier version would differ under the same settings."""
@@ -39,6 +42,12 @@ def engine_record(upscaler: Upscaler) -> Record:
         "tta": upscaler.tta,
         "consistency": upscaler.consistency,
     }
+
+
+def input_record(request: Request) -> Record:
+    """What was enlarged; nothing for standard input, which is read once."""
+    source = request.source if isinstance(request.source, bytes) else request.path
+    return {} if source is None else {"input": content_mark(source)}
 
 
 def write_record(part: Path, record: Record) -> None:
@@ -97,6 +106,8 @@ def _replace_end(file: BinaryIO, end: bytes, new: bytes) -> None:
 def read_record(path: Path) -> Record | None:
     """The record of a result; None for a file without one, or that cannot be read."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _LONGEST))
@@ -107,14 +118,28 @@ def read_record(path: Path) -> Record | None:
     return record if isinstance(record, dict) else None
 
 
+def described(path: Path) -> tuple[int, int, str]:
+    """Width, height and model of a result by its record; zeros and nothing where it has none."""
+    match read_record(path):
+        case {"size": [int(width), int(height)], "model": str(model)}:
+            return width, height, model
+    return 0, 0, ""
+
+
 def difference(made: Record, wanted: Record) -> str | None:
-    """In words, what made a result and is not wanted now; None when they agree."""
+    """In words, what another result stands there; None when `made` is what is wanted.
+
+    Records of versions that noted no input say nothing about it.
+    """
     parts = [
         f"{name} {_shown(made.get(name))} (now {_shown(wanted.get(name))})"
-        for name in sorted({*made, *wanted})
+        for name in sorted({*made, *wanted} - {"input"})
         if made.get(name) != wanted.get(name)
     ]
-    return ", ".join(parts) or None
+    changed = len({made.get("input"), wanted.get("input")} - {None}) == 2
+    inputs = ["a result of another input, or of this one before it changed"] if changed else []
+    settings = [f"a result of other settings, with {', '.join(parts)}"] if parts else []
+    return " and ".join([*inputs, *settings]) or None
 
 
 def _shown(value: Any) -> str:
@@ -125,4 +150,13 @@ def _shown(value: Any) -> str:
     return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
-__all__ = ["FORMAT", "Record", "difference", "engine_record", "read_record", "write_record"]
+__all__ = [
+    "FORMAT",
+    "Record",
+    "described",
+    "difference",
+    "engine_record",
+    "input_record",
+    "read_record",
+    "write_record",
+]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypedDict
 
@@ -17,19 +19,19 @@ from pydantic import (
 )
 
 from fourfold.engine.memory import parse_memory, parse_tile
-from fourfold.errors import UsageError, did_you_mean
+from fourfold.errors import UsageError, did_you_mean, option
 from fourfold.files.paths import STDIO
 from fourfold.films.probe import has_film_suffix
 from fourfold.jobs.films.settings import VideoSettings, parse_time
 from fourfold.jobs.size import TargetSize
 from fourfold.pictures.formats import EXTENSIONS
 
-LEAST_TILE: Final = 32
-"""The halo of the bundled networks is 40 pixels: smaller tiles are nearly all halo."""
-LEAST_MEMORY: Final = 300_000_000
-"""Interpreter, runtime and network take about 200 MB before the first tile (`engine.memory`)."""
+_PICTURES_ONLY: Final = ("ext", "quality", "max_pixels")
+_FILMS_ONLY: Final = ("codec", "crf", "preset", "start", "end", "frames", "preview")
 
 Ext = Literal["auto", "png", "jpg", "jpeg", "webp", "tiff", "tif", "avif", "gif"]
+_LONGEST: Final = 100
+"""Characters of a wrong value that a message shows."""
 _SAME: Final = {"jpeg": "jpg", "tif": "tiff"}
 
 
@@ -37,10 +39,13 @@ def _plain(value: Any) -> Any:
     """A path as text, and the two kinds of bytes that JSON holds as objects."""
     if isinstance(value, dict) and len(value) == 1:
         ((kind, text),) = value.items()
-        if kind in ("base64", "name"):
+        if kind in ("base64", "name") and isinstance(text, str):
             content = base64.b64decode(text, validate=True)
             return content if kind == "base64" else os.fsdecode(content)
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(path, str) and (not path or "\0" in path):
+        raise ValueError(f"want the name of a file, got {path!r}")
+    return path
 
 
 def _as_json(value: Any) -> Any:
@@ -61,7 +66,7 @@ def _spelled(value: Any) -> Any:
     name = value.lower().lstrip(".")
     name = _SAME.get(name, name)
     if name not in EXTENSIONS:
-        raise UsageError(f"--ext: want {', '.join(EXTENSIONS)}, got {value!r}")
+        raise UsageError(f"{option('ext')}: want {', '.join(EXTENSIONS)}, got {value!r}")
     return name
 
 
@@ -103,6 +108,8 @@ class Request(BaseModel):
     """Side of a tile in LR pixels, at least 32."""
     texture: float | None = None
     """0 faithful to 1 most detail."""
+    denoise: float | None = None
+    """0 nothing removed to 1 as trained: of models for photographs, which `auto` then means."""
     tta: bool = False
     """Average the results of 8 flips and turns."""
     consistency: bool | None = None
@@ -142,6 +149,8 @@ class Request(BaseModel):
     """The work ends after so many."""
     preview: bool = False
     """3 seconds, bicubic left, the result right."""
+    pulldown: Literal["keep", "undo"] = "keep"
+    """`undo` makes film of video that was made by 3:2 pulldown."""
 
     if not TYPE_CHECKING:  # type checkers see the fields as keywords
 
@@ -149,32 +158,48 @@ class Request(BaseModel):
             try:
                 super().__init__(**values)
             except ValidationError as error:
-                raise UsageError("; ".join(_explain(item) for item in error.errors())) from error
+                raise UsageError(_explain(error)) from error
 
     @model_validator(mode="after")
     def _check(self) -> Request:
         if self.texture is not None and not 0 <= self.texture <= 1:
             raise UsageError(
-                f"--texture: want 0 (faithful) to 1 (most detail), got {self.texture:g}"
+                f"{option('texture')}: want 0 (faithful) to 1 (most detail), got {self.texture:g}"
             )
-        side = parse_tile(self.tile)
-        if side is not None and side < LEAST_TILE:
+        if self.denoise is not None and not 0 <= self.denoise <= 1:
             raise UsageError(
-                f"--tile: want at least {LEAST_TILE}, got {side}: smaller tiles are mostly overlap"
+                f"{option('denoise')}: want 0 (nothing removed) to 1 (as trained), "
+                f"got {self.denoise:g}"
             )
-        if parse_memory(self.max_memory) < LEAST_MEMORY:
+        if self.texture is not None and self.denoise is not None:
             raise UsageError(
-                f"--max-memory: want at least {LEAST_MEMORY // 10**6}MB, which the program and a "
-                f"tile of sensible size take, got {self.max_memory!r}"
+                f"{option('texture')} and {option('denoise')}: want one of them, got both"
             )
+        parse_tile(self.tile)
+        parse_memory(self.max_memory)
         if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UsageError(f"--quality: want 1 to 100, got {self.quality}")
+            raise UsageError(f"{option('quality')}: want 1 to 100, got {self.quality}")
         if self.max_pixels < 1:
-            raise UsageError(f"--max-pixels: want at least 1, got {self.max_pixels}")
-        if self.suffix is not None and ("/" in self.suffix or "\\" in self.suffix):
-            raise UsageError(f"--suffix: want a part of a file name, got {self.suffix!r}")
+            raise UsageError(f"{option('max_pixels')}: want at least 1, got {self.max_pixels}")
+        if self.suffix is not None and re.search(r"[/\\\0]", self.suffix):
+            raise UsageError(f"{option('suffix')}: want a part of a file name, got {self.suffix!r}")
         self.film_settings()
+        if self.source != STDIO:  # which may stand for what is yet to be found
+            self.refuse_useless()
         return self
+
+    def refuse_useless(self) -> None:
+        """`UsageError` for options that cannot matter; those of a folder may matter to others."""
+        if self.relative is None and (useless := self.useless()):
+            raise UsageError(
+                f"{self.name}: {' and '.join(map(option, useless))}: without effect on "
+                f"{'films' if self.is_film else 'pictures'}; leave out"
+            )
+
+    def useless(self) -> list[str]:
+        """Options that are set and cannot matter to this kind of source."""
+        names = _PICTURES_ONLY if self.is_film else _FILMS_ONLY
+        return [n for n in names if getattr(self, n) != type(self).model_fields[n].default]
 
     @property
     def size(self) -> TargetSize:
@@ -187,6 +212,11 @@ class Request(BaseModel):
         if self.kind != "auto":
             return self.kind == "film"
         return not isinstance(self.source, bytes) and has_film_suffix(Path(self.source))
+
+    @property
+    def input(self) -> Literal["still", "film"]:
+        """What `engine.choose` tells apart."""
+        return "film" if self.is_film else "still"
 
     @property
     def name(self) -> str:
@@ -207,32 +237,65 @@ class Request(BaseModel):
             codec=self.codec.lower(),
             crf=self.crf,
             preset=self.preset,
-            start=None if self.start is None else parse_time(str(self.start), option="--start"),
-            end=None if self.end is None else parse_time(str(self.end), option="--end"),
+            start=None if self.start is None else parse_time(str(self.start), name="start"),
+            end=None if self.end is None else parse_time(str(self.end), name="end"),
             frames=self.frames,
             preview=self.preview,
+            pulldown=self.pulldown,
             suffix=self.suffix,
             overwrite=self.overwrite,
         )
 
 
-def _explain(item: Any) -> str:
-    """An error of pydantic in the words of the command line."""
-    name = str(item["loc"][0]) if item["loc"] else ""
-    if item["type"] == "value_error":
-        return str(item["ctx"]["error"])
-    if item["type"] == "extra_forbidden":
-        return unknown_option(name, Request.model_fields)
-    if item["type"] == "missing":
-        return f"{name}: want a value, got none"
-    said = str(item["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
-    return f"--{name.replace('_', '-')}: want {said}, got {item['input']!r}"
+def _explain(error: ValidationError) -> str:
+    """Errors of pydantic in our words; what is wanted of one value in one sentence."""
+    told: list[str] = []
+    wanted: dict[str, tuple[list[str], str]] = {}
+    for item in error.errors():
+        name = str(item["loc"][0]) if item["loc"] else ""
+        if item["type"] == "value_error":
+            cause = item["ctx"]["error"]
+            told.append(str(cause) if isinstance(cause, UsageError) else f"{option(name)}: {cause}")
+        elif item["type"] == "extra_forbidden":
+            told.append(unknown_option(name, Request.model_fields))
+        elif item["type"] == "missing":
+            told.append(f"{option(name)}: want a value, got none")
+        else:
+            said = item["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+            kinds, _ = wanted.setdefault(name, ([], shortened(item["input"])))
+            kinds.append(said.replace("an instance of Path", "a path"))
+    told += [f"{option(n)}: want {' or '.join(k)}, got {got}" for n, (k, got) in wanted.items()]
+    return "; ".join(told)
+
+
+def shortened(value: object) -> str:
+    """What came, not at any length."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def want_request(request: object) -> None:
+    """`UsageError` for what a caller may take for a request."""
+    if not isinstance(request, Request):
+        raise UsageError(
+            f"request: want a Request, such as Request(source='a.png'), got {shortened(request)}"
+        )
 
 
 def unknown_option(name: str, known: Any) -> str:
     """What to say of a name that is no option."""
     hint = did_you_mean(name, known) or f"known: {', '.join(sorted(known))}"
     return f"unknown option {name!r}; {hint}"
+
+
+def want_requests(requests: object) -> list[Request]:
+    """All of them, if they are; `UsageError` otherwise."""
+    if isinstance(requests, Request | str) or not isinstance(requests, Iterable):
+        raise UsageError(f"requests: want several Requests, got {shortened(requests)}")
+    wanted: list[Request] = list(requests)
+    for request in wanted:
+        want_request(request)
+    return wanted
 
 
 class EngineOptions(TypedDict, total=False):
@@ -244,6 +307,7 @@ class EngineOptions(TypedDict, total=False):
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     tile: int | str
     texture: float | None
+    denoise: float | None
     tta: bool
     consistency: bool | None
     max_memory: str | int
@@ -281,15 +345,17 @@ class FilmOptions(_SizeOptions, total=False):
     end: str | float | None
     frames: int | None
     preview: bool
+    pulldown: Literal["keep", "undo"]
 
 
 __all__ = [
-    "LEAST_MEMORY",
-    "LEAST_TILE",
     "BytesOptions",
     "EngineOptions",
     "FilmOptions",
     "PictureOptions",
     "Request",
+    "shortened",
     "unknown_option",
+    "want_request",
+    "want_requests",
 ]

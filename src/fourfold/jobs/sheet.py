@@ -1,4 +1,4 @@
-"""Pages of one size through the network, and resized: from a store of pixels to another.
+"""Pages of one size through the network, once or more, and resized: from a store of pixels to another.
 
 Stores go to scratch files when they are large, so memory does not depend on the picture's size.
 """
@@ -17,8 +17,9 @@ import numpy.typing as npt
 from fourfold.engine.tiles import Box
 from fourfold.engine.upscaler import Upscaler
 from fourfold.imaging.arrays import AnyImage, from_float, to_float
-from fourfold.imaging.resize import resize_by_strips
+from fourfold.imaging.resize import Kernel, resize_by_strips
 from fourfold.imaging.turns import Turn
+from fourfold.jobs.size import passes
 from fourfold.jobs.stages import call_until
 from fourfold.pictures.decode import Decoded
 from fourfold.pictures.encode import Result
@@ -55,31 +56,36 @@ def enlarge_sheet(
     progress: Callable[[int], None],
     stop: threading.Event | None,
 ) -> None:
-    """Run the network over all pages, then resize to the wanted size; fills `sheet.result`.
+    """Run the network over all pages, as often as `passes` says, and resize; fills `sheet.result`.
 
     `progress` is told how many pixels of the network's result are new.
     """
-    source = sheet.source
-    network_size = (source.height * upscaler.scale, source.width * upscaler.scale)
-    resized = network_size != (sheet.height, sheet.width)
-    reader = _Reader(sheet.decoded, source, wide=resized)
+    source, wanted = sheet.source, (sheet.height, sheet.width)
+    size = source.height, source.width
+    sizes = passes(size, wanted, upscaler.scale)
     in_memory = int(upscaler.max_memory * STORE_SHARE)
-    shape = (network_size[0] * source.pages, network_size[1], reader.channels)
-    store = PixelStore(shape, reader.dtype, folder=folder, in_memory=in_memory)
-    try:
-        for page in range(source.pages):
-            read = reader.page(page)
-            first = page * network_size[0]
-            tiles = upscaler.tiles(read, source.height, source.width, reader.channels)
-            for box, pixels in _until(stop, tiles):
-                store.write(first + box.top, box.left, pixels)
-                progress(box.height * box.width)
-        sheet.decoded.close()
-        if resized:
-            store = _resized(store, sheet, folder, in_memory, stop)
-    except BaseException:
-        store.close()
-        raise
+    exact = sizes == [(size[0] * upscaler.scale, size[1] * upscaler.scale)]
+    reader = _Reader(sheet.decoded, source, wide=not exact)
+    pages: Callable[[int], Callable[[Box], AnyImage]] = reader.page
+    used = sheet.decoded.close
+    for into in sizes:
+        network_size = size[0] * upscaler.scale, size[1] * upscaler.scale
+        shape = (network_size[0] * source.pages, network_size[1], reader.channels)
+        store = PixelStore(shape, reader.dtype, folder=folder, in_memory=in_memory)
+        try:
+            for page in range(source.pages):
+                tiles = upscaler.tiles(pages(page), *size, reader.channels)
+                for box, pixels in _until(stop, tiles):
+                    store.write(page * network_size[0] + box.top, box.left, pixels)
+                    progress(box.height * box.width)
+            used()
+            if network_size != into:
+                store = _resized(store, into, source, folder, in_memory, stop)
+        except BaseException:
+            store.close()
+            used()
+            raise
+        size, pages, used = into, _pages_of(store, into[0]), store.close
     sheet.result = Result(
         store=store,
         page_height=sheet.height,
@@ -87,6 +93,16 @@ def enlarge_sheet(
         value_range=sheet.decoded.value_range,
         factor=sheet.width / source.width,
     )
+
+
+def _pages_of(store: PixelStore, height: int) -> Callable[[int], Callable[[Box], AnyImage]]:
+    """What was enlarged once, to be enlarged again."""
+
+    def page(number: int) -> Callable[[Box], AnyImage]:
+        first = number * height
+        return lambda box: store.read(first + box.top, first + box.bottom, box.left, box.right)
+
+    return page
 
 
 def _until(
@@ -143,15 +159,20 @@ class _Reader:
 
 def _resized(
     store: PixelStore,
-    sheet: Sheet,
+    out_size: tuple[int, int],
+    source: Source,
     folder: Path,
     in_memory: int,
     stop: threading.Event | None,
 ) -> PixelStore:
-    """Lanczos to the sheet's size, strip by strip; closes `store`."""
-    pages, channels, alpha = sheet.source.pages, store.shape[2], sheet.source.alpha
+    """Pages of `out_size`, strip by strip; closes `store`.
+
+    Cubic to make them smaller, Lanczos to make them larger (docs/decisions/0052).
+    """
+    pages, channels, alpha = source.pages, store.shape[2], source.alpha
     size = (store.shape[0] // pages, store.shape[1])
-    shape = (sheet.height * pages, sheet.width, channels)
+    shape = (out_size[0] * pages, out_size[1], channels)
+    kernel: Kernel = "cubic" if out_size < size else "lanczos3"
     result = PixelStore(shape, store.dtype, folder=folder, in_memory=in_memory)
     try:
         for page in range(pages):
@@ -160,11 +181,11 @@ def _resized(
                 rows = to_float(store.read(first + top, first + bottom, 0, size[1]))
                 return _premultiplied(rows) if alpha else rows
 
-            out_size = (sheet.height, sheet.width)
-            for top, strip in resize_by_strips(read_rows, size=size, out_size=out_size):
+            strips = resize_by_strips(read_rows, size=size, out_size=out_size, kernel=kernel)
+            for top, strip in strips:
                 _check(stop)
                 straight = _straight(strip) if alpha else strip
-                result.write(page * sheet.height + top, 0, from_float(straight, store.dtype))
+                result.write(page * out_size[0] + top, 0, from_float(straight, store.dtype))
     except BaseException:
         result.close()
         raise

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from fourfold.errors import MissingExtra, ModelError
-from fourfold.weights.readers.basicsr import read_pth, unwrap_state_dict
 from fourfold.weights.readers.keras import KERAS_ERRORS, plain_array
+from fourfold.weights.readers.state_dict import read_pth, unwrap_state_dict
 from fourfold.weights.tensor_file import refuse_absurd
 
 Network = Literal["vgg16", "vgg19"]

@@ -9,7 +9,8 @@ from typing import Final
 from fourfold.imaging.defects import jpeg_quality
 
 _START, _TABLES, _SCAN = b"\xff\xd8", 0xDB, 0xDA
-_READ: Final = 1 << 20  # bytes; profiles and EXIF stand before the tables
+HEADER: Final = 1 << 20
+"""Bytes the tables are looked for in; profiles and EXIF stand before them."""
 
 
 def read_jpeg_quality(path: Path) -> int | None:
@@ -19,7 +20,7 @@ def read_jpeg_quality(path: Path) -> int | None:
     """
     try:
         with path.open("rb") as file:
-            return header_quality(file.read(_READ))
+            return header_quality(file.read(HEADER))
     except OSError:
         return None
 
@@ -55,4 +56,4 @@ def _luma_table(segment: bytes) -> list[int] | None:
     return None
 
 
-__all__ = ["header_quality", "read_jpeg_quality"]
+__all__ = ["HEADER", "header_quality", "read_jpeg_quality"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, Final, Protocol, cast
 
@@ -44,7 +44,9 @@ _OUT_OF_MEMORY: Final = (
 )
 
 
-def runtime_error(runtime: str, error: BaseException, inputs: tuple[Tensor4, ...]) -> BackendError:
+def runtime_error(
+    runtime: str, error: BaseException, inputs: Sequence[npt.NDArray[Any]]
+) -> BackendError:
     """Our error for a runtime's: `BackendOutOfMemory` where its text says so, else `BackendError`.
 
     Runtimes have no common exception type for exhausted memory.

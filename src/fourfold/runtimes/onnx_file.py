@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fourfold.errors import BackendError, ModelError
 from fourfold.runtimes.program import OnnxProgram, SizeRule, Traits
+from fourfold.weights.tensor_file import refuse_absurd
 
 _POINTWISE_NAMES: Final = """
 Add Sub Mul Div Neg Abs Pow Sqrt Exp Log Min Max Clip Relu LeakyRelu PRelu Elu Selu Gelu
@@ -54,6 +55,8 @@ def read_onnx(path: Path, *, content: bytes | None = None) -> OnnxFile:
     """
     import onnx
 
+    if content is None:
+        refuse_absurd(path, safetensors=False)
     try:
         content = path.read_bytes() if content is None else content
         model = onnx.load_from_string(content)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from fourfold.errors import BackendError, MissingExtra, UsageError
+from fourfold.errors import BackendError, MissingExtra, UsageError, option
 from fourfold.runtimes.backend import Tensor4, runtime_error, runtime_module
 from fourfold.runtimes.program import Program, TorchProgram
 
@@ -21,15 +21,21 @@ class OnnxRuntimeBackend:
     def __init__(self, program: Program, *, device: str, precision: str) -> None:
         runtime = runtime_module("onnxruntime")
         if runtime is None:
-            raise MissingExtra("--backend onnxruntime", "onnxruntime")
+            raise MissingExtra(option("backend", "onnxruntime"), "onnxruntime")
         if precision != "fp32":
-            raise UsageError(f"--backend onnxruntime: want --precision fp32, got {precision}")
+            raise UsageError(
+                f"{option('backend', 'onnxruntime')}: want "
+                f"{option('precision', 'fp32')}, got {precision}"
+            )
         if isinstance(program, TorchProgram):
-            raise UsageError("--backend onnxruntime: torch modules run on --backend torch only")
+            raise UsageError(
+                f"{option('backend', 'onnxruntime')}: torch modules "
+                f"run on {option('backend', 'torch')} only"
+            )
         provider = _PROVIDERS.get(device)
         if provider not in runtime.get_available_providers():
             raise UsageError(
-                f"--backend onnxruntime --device {device}: this build offers "
+                f"{option('backend', 'onnxruntime')} {option('device', device)}: this build offers "
                 f"{', '.join(runtime.get_available_providers())}"
             )
         self.device, self.precision = device, precision

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from fourfold.errors import BackendError, UsageError
+from fourfold.errors import BackendError, UsageError, option
 from fourfold.runtimes.backend import Tensor4, runtime_error, runtime_module
 from fourfold.runtimes.bf16 import split_bf16, split_input
 from fourfold.runtimes.program import Program, TorchProgram
@@ -25,7 +25,9 @@ _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 def _core() -> Any:
     openvino = runtime_module("openvino")
     if openvino is None:
-        raise BackendError("OpenVINO is not installed; want it, or --backend onnxruntime or torch")
+        raise BackendError(
+            f"OpenVINO is not installed; want it, or {option('backend', 'onnxruntime')} or torch"
+        )
     return openvino.Core()
 
 
@@ -40,6 +42,13 @@ def limit_threads(count: int) -> None:
     """Let networks compiled from now on in this process use `count` threads."""
     if runtime_module("openvino") is not None:
         _core().set_property("CPU", {"INFERENCE_NUM_THREADS": count})
+
+
+def cpu_threads() -> int:
+    """Threads networks may use: as many as cores this process has, unless limited."""
+    limit = int(_core().get_property("CPU", "INFERENCE_NUM_THREADS"))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(limit or 1024, cores or 1)
 
 
 def cpu_name() -> str:
@@ -76,17 +85,25 @@ class OpenVinoBackend:
     def __init__(self, program: Program, *, device: str, precision: str) -> None:
         if device != "cpu":
             raise UsageError(
-                f"--backend openvino: want --device cpu, got {device}; try --backend torch"
+                f"{option('backend', 'openvino')}: want {option('device', 'cpu')}, "
+                f"got {device}; try {option('backend', 'torch')}"
             )
         if precision not in cpu_precisions():
             raise UsageError(
-                f"--precision {precision}: this CPU offers {', '.join(cpu_precisions())} in OpenVINO"
+                f"{option('precision', precision)}: this CPU offers "
+                f"{', '.join(cpu_precisions())} in OpenVINO"
             )
         self.device, self.precision = device, precision
         self._lock = threading.Lock()
         split = split_input(program) if precision == "bf16" else None
         self._splits_input = split is not None
-        compiled = _compile(split or program, precision)
+        if isinstance(program, TorchProgram):
+            raise UsageError(
+                f"{option('backend', 'openvino')}: torch modules "
+                f"run on {option('backend', 'torch')} only"
+            )
+        model = read_openvino((split or program).to_onnx())
+        compiled = compile_openvino(model, precision)
         self._types = [value.element_type.to_dtype() for value in compiled.inputs]
         self._request = compiled.create_infer_request()
 
@@ -104,11 +121,19 @@ class OpenVinoBackend:
                 raise runtime_error("OpenVINO", error, inputs_nchw) from error
 
 
-def _compile(program: Program, precision: str) -> Any:
-    if isinstance(program, TorchProgram):
-        raise UsageError("--backend openvino: torch modules run on --backend torch only")
-    core = _core()
+def read_openvino(content: bytes) -> Any:
+    """An ONNX file as `openvino.Model`."""
+    try:
+        return _core().read_model(content, b"")
+    except RuntimeError as error:
+        raise BackendError(f"OpenVINO cannot read this model: {error}") from error
+
+
+def compile_openvino(model: Any, precision: str, *, streams: int = 1) -> Any:
+    """An `openvino.Model` compiled for this CPU; `streams` requests run at once."""
     options = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    if streams > 1:
+        options |= {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": str(streams)}
     folder = cache_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,8 +142,7 @@ def _compile(program: Program, precision: str) -> Any:
     except OSError as error:
         logger.info("no cache of compiled networks: %s", error)
     try:
-        model = core.read_model(program.to_onnx(), b"")
-        return core.compile_model(model, "CPU", options)
+        return _core().compile_model(model, "CPU", options)
     except RuntimeError as error:
         raise BackendError(f"OpenVINO cannot compile this model: {error}") from error
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import UsageError
+from fourfold.errors import UsageError, option
 from fourfold.runtimes.backend import Backend, Opener
 from fourfold.runtimes.onnxruntime import open_onnxruntime
 from fourfold.runtimes.openvino import cpu_precisions, open_openvino
@@ -52,11 +52,11 @@ def choose(
     bf16 natively. `backends` are those that can run the model. Raises `UsageError` for names that
     do not exist and for a backend that cannot.
     """
-    _check("--backend", backend, BACKENDS)
+    check_names(backend=backend, device=device, precision=precision)
     if backend not in ("auto", *backends):
-        raise UsageError(f"--backend {backend}: this model runs on {' or '.join(backends)} only")
-    _check("--device", device, DEVICES)
-    _check("--precision", precision, PRECISIONS)
+        raise UsageError(
+            f"{option('backend', backend)}: this model runs on {' or '.join(backends)} only"
+        )
     reasons: list[str] = []
     if device == "auto":
         usable = "torch" in backends and backend in ("auto", "torch")
@@ -91,9 +91,16 @@ def open_backend(program: Program, choice: Choice) -> Backend:
     return BACKENDS[choice.backend](program, device=choice.device, precision=choice.precision)
 
 
-def _check(option: str, value: str, known: Mapping[str, object] | tuple[str, ...]) -> None:
-    if value != "auto" and value not in known:
-        raise UsageError(f"{option}: want auto, {', '.join(known)}; got {value!r}")
+def check_names(*, backend: str, device: str, precision: str) -> None:
+    """`UsageError` for names that do not exist."""
+    _check(option("backend"), backend, BACKENDS)
+    _check(option("device"), device, DEVICES)
+    _check(option("precision"), precision, PRECISIONS)
+
+
+def _check(name: str, value: str, known: Mapping[str, object] | tuple[str, ...]) -> None:
+    if not isinstance(value, str) or (value != "auto" and value not in known):
+        raise UsageError(f"{name}: want auto, {', '.join(known)}; got {value!r}")
 
 
 def _gpu_for_torch() -> str | None:

@@ -7,22 +7,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from fourfold.errors import MissingExtra, UsageError
+from fourfold.errors import MissingExtra, UsageError, option
 from fourfold.runtimes.backend import Tensor4, runtime_error, runtime_module
 from fourfold.runtimes.program import GraphProgram, OnnxProgram, Program, TorchProgram
-from fourfold.weights.graph import (
-    Add,
-    Affine,
-    Concat,
-    Conv,
-    Graph,
-    LeakyRelu,
-    Node,
-    PRelu,
-    Resize,
-    Shuffle,
-    Tanh,
-)
+from fourfold.weights import graph as ops
+from fourfold.weights.graph import Graph, Node
 
 _MODES: Final = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}
 _DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -40,15 +29,20 @@ class TorchBackend:
     def __init__(self, program: Program, *, device: str, precision: str) -> None:
         torch = runtime_module("torch")
         if torch is None:
-            raise MissingExtra("--backend torch", "torch")
+            raise MissingExtra(option("backend", "torch"), "torch")
         if isinstance(program, OnnxProgram):
-            raise UsageError("--backend torch: .onnx files run on openvino or onnxruntime only")
+            raise UsageError(
+                f"{option('backend', 'torch')}: .onnx files run on openvino or onnxruntime only"
+            )
         if device == "cuda" and not torch.cuda.is_available():
             raise UsageError(
-                "--device cuda: torch finds no CUDA device here; see `fourfold doctor`"
+                f"{option('device', 'cuda')}: torch finds no CUDA "
+                "device here; see `fourfold doctor`"
             )
         if device == "mps" and not torch.backends.mps.is_available():
-            raise UsageError("--device mps: torch finds no Apple GPU here; see `fourfold doctor`")
+            raise UsageError(
+                f"{option('device', 'mps')}: torch finds no Apple GPU here; see `fourfold doctor`"
+            )
         self.device, self.precision = device, precision
         self._torch = torch
         dtype = getattr(torch, _DTYPES[precision])
@@ -96,14 +90,14 @@ def _precise(graph: Graph) -> set[str]:
     layers together. And those that make it, since bf16 holds 8 bits of it; where a tanh follows,
     the picture is only made there.
     """
-    names = {n.name for n in graph.nodes if isinstance(n, Conv) and "lr" in n.inputs}
+    names = {n.name for n in graph.nodes if isinstance(n, ops.Conv) and "lr" in n.inputs}
     makers = {node.output: node for node in graph.nodes}
     waiting = [name for name in graph.outputs if name == "sr"]
     while waiting:
         match makers.get(waiting.pop()):
-            case Conv(name=name):
+            case ops.Conv(name=name):
                 names.add(name)
-            case None | Tanh():
+            case None | ops.Tanh():
                 pass
             case node:
                 waiting += node.inputs
@@ -169,29 +163,29 @@ def _apply(node: Node, tensors: dict[str, Any], inputs: list[Any]) -> Any:
 
     x: Tensor = inputs[0]
     match node:
-        case Conv(name=name):
+        case ops.Conv(name=name):
             weight = tensors[f"{name}.weight"]
             return F.conv2d(
                 x.to(weight.dtype), weight, tensors[f"{name}.bias"], padding=weight.shape[2] // 2
             )
-        case PRelu(name=name):
+        case ops.PRelu(name=name):
             slope = tensors[f"{name}.slope"]
             return F.prelu(x.to(slope.dtype), slope)
-        case LeakyRelu(slope=leak):
+        case ops.LeakyRelu(slope=leak):
             return F.leaky_relu(x, leak)
-        case Add(gains=gains):
+        case ops.Add(gains=gains):
             terms = [v * g for v, g in zip(inputs, gains, strict=True)] if gains else inputs
             return sum(terms[1:], terms[0])
-        case Concat():
+        case ops.Concat():
             return torch.cat(inputs, dim=1)
-        case Shuffle(factor=factor):
+        case ops.Shuffle(factor=factor):
             return F.pixel_shuffle(x, factor)
-        case Tanh():
+        case ops.Tanh():
             # The picture itself: bf16 holds 8 bits of it, so the last steps run in fp32.
             return x.float().tanh()
-        case Affine(scale=scale, offset=offset):
+        case ops.Affine(scale=scale, offset=offset):
             return x * scale + offset
-        case Resize(mode=mode, factor=factor):
+        case ops.Resize(mode=mode, factor=factor):
             kind = _MODES[mode]
             corners = None if mode == "nearest" else False
             return F.interpolate(x, scale_factor=float(factor), mode=kind, align_corners=corners)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -18,18 +19,33 @@ _LOOK: Final = 0.2
 """Seconds between looks for changes."""
 _ALIVE: Final = 15.0
 """Seconds after which a comment is sent, so that proxies keep the connection."""
-_LARGEST: Final = 2**62
+_ID: Final = re.compile(r"[0-9]{1,18}")
 
 
 def last_event(value: str | None) -> int:
-    """`Last-Event-ID`; 0, so everything, where it is none of ours."""
-    return min(int(value), _LARGEST) if value is not None and value.isdecimal() else 0
+    """`Last-Event-ID`; 0, so everything, where it is none of ours.
+
+    >>> last_event("17"), last_event("-1"), last_event("9" * 5000), last_event(None)
+    (17, 0, 0, 0)
+    """
+    return int(value) if _ID.fullmatch(value or "") and value else 0
 
 
 async def job_events(
     service: Service, owner: str, since: int, *, only: str | None = None
 ) -> AsyncIterator[str]:
     """Events `job` and `gone`, of all jobs of a user or one; that of one ends when it ends."""
+    service.streams += 1
+    try:
+        async for event in _changes(service, owner, since, only):
+            yield event
+    finally:
+        service.streams -= 1
+
+
+async def _changes(
+    service: Service, owner: str, since: int, only: str | None
+) -> AsyncIterator[str]:
     known: set[str] | None = None
     seen, said = -1, time.monotonic()
     yield "retry: 1000\n\n"

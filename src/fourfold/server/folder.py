@@ -33,10 +33,12 @@ class Folder:
             self._lock: Lock | None = take_lock(root / ".serve.lock")
         except OSError as error:
             raise UsageError(
-                f"--data {root}: cannot be used ({error.strerror or error})"
+                f"--data-dir {root}: cannot be used ({error.strerror or error})"
             ) from error
         if self._lock is None:
-            raise UsageError(f"--data {root}: another service works in it; choose another folder")
+            raise UsageError(
+                f"--data-dir {root}: another service works in it; choose another folder"
+            )
 
     @property
     def _jobs(self) -> Path:

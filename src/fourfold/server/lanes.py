@@ -7,7 +7,6 @@ import threading
 import time
 from typing import Any, Final
 
-from fourfold.engine.upscaler import Upscaler
 from fourfold.jobs.door import plan
 from fourfold.jobs.engines import Engines
 from fourfold.jobs.outcome import Outcome, Progress
@@ -125,24 +124,21 @@ class Lanes:
         try:
             results = self._folder.results(job.id)
             request = make_request(source, results, job.options, self._settings)
-            engine = self._engines.of(request)
-            outcome = run(request, upscaler=engine, progress=report, stop=stop)
-            self._finish(job, outcome, request, engine, time.perf_counter() - started)
+            outcome = run(request, upscaler=self._engines, progress=report, stop=stop)
+            self._finish(job, outcome, request, time.perf_counter() - started)
         except Cancelled:
             if job.id not in self._cancelled:
                 self._store.update(job.id, state="queued", attempts=job.attempts - 1)
         except Exception as error:
             self._fail(job, self._named(job, reason_of(str(source), error)))
 
-    def _finish(
-        self, job: Job, outcome: Outcome, request: Request, engine: Upscaler, seconds: float
-    ) -> None:
+    def _finish(self, job: Job, outcome: Outcome, request: Request, seconds: float) -> None:
         if outcome.path is None:
             self._fail(job, self._named(job, outcome.reason or "no result"))
             return
         facts = self._facts(job, outcome)
         if outcome.status == "skipped":  # the service ended between the result and this line
-            made = plan(request, upscaler=engine)
+            made = plan(request, upscaler=self._engines)
             facts |= {"width": made.width, "height": made.height, "model": made.model}
             facts |= {"why": made.why, "notes": [self._named(job, note) for note in made.notes]}
         size = outcome.path.stat().st_size

@@ -9,12 +9,15 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, create_model
 
 from fourfold.engine.choose import AUTO
-from fourfold.errors import UsageError
+from fourfold.errors import UsageError, option
+from fourfold.films.probe import has_film_suffix
 from fourfold.jobs.request import Request, unknown_option
 from fourfold.server.settings import Settings
 from fourfold.weights.zoo import BUNDLED
 
-_PICTURES: Final = ("model", "scale", "fit", "texture", "tta", "consistency", "ext", "quality")
+_PICTURES: Final = (
+    *("model", "scale", "fit", "texture", "denoise", "tta", "consistency", "ext", "quality"),
+)
 _FILMS: Final = ("codec", "crf", "preset", "start", "end", "frames", "preview")
 MODELS: Final = (AUTO, *BUNDLED)
 """Names only: a path would let strangers open files of this machine."""
@@ -49,7 +52,7 @@ def checked_names(options: Any) -> dict[str, Any]:
             raise UsageError(unknown_option(name, _FIELDS))
     model = options.get("model", AUTO)
     if model not in MODELS:
-        raise UsageError(f"--model: want {', '.join(MODELS)}, got {model!r}")
+        raise UsageError(f"{option('model')}: want {', '.join(MODELS)}, got {model!r}")
     return options
 
 
@@ -57,7 +60,9 @@ def make_request(
     source: Path | bytes, target: Path | None, options: dict[str, Any], settings: Settings
 ) -> Request:
     """The request of a job; `UsageError` for values that are wrong."""
-    machine: dict[str, Any] = {"max_pixels": settings.max_pixels}
+    machine: dict[str, Any] = {}
+    if isinstance(source, bytes) or not has_film_suffix(source):  # which films do not heed
+        machine["max_pixels"] = settings.max_pixels
     if settings.max_memory != Request.model_fields["max_memory"].default:
         machine["max_memory"] = settings.max_memory
     return Request(source=source, target=target, **machine, **checked_names(options))

@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from fourfold._version import __version__
 from fourfold.engine.choose import AUTO, choose
 from fourfold.server.guard import COOKIE
+from fourfold.server.options import Options
 from fourfold.server.routes import service_of
 from fourfold.server.service import Service
 from fourfold.server.settings import owner_of
@@ -64,7 +65,7 @@ def metrics(service: _Service) -> Response:
 
 @router.get("/v1/models")
 def models(service: _Service) -> dict[str, Any]:
-    """Names for the option `model`, and what `auto` takes and why."""
+    """Names for the option `model`, what `auto` takes and why, and the names of all options."""
     known = []
     for name in BUNDLED:
         model = get_model(name)
@@ -75,7 +76,8 @@ def models(service: _Service) -> dict[str, Any]:
         "max_pixels": service.settings.max_pixels,
         "keep_hours": service.settings.keep_hours,
     }
-    return {"models": known, AUTO: auto, "limits": limits}
+    options = sorted(Options.model_fields)
+    return {"models": known, AUTO: auto, "options": options, "limits": limits}
 
 
 __all__ = ["router"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import FileResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from fourfold.errors import FourfoldError
@@ -21,13 +24,13 @@ from fourfold.server.views import SIDES, write_view
 router = APIRouter(prefix="/v1")
 
 
-def service_of(request: Request) -> Service:
-    """The service of an app."""
+async def service_of(request: Request) -> Service:
+    """The service of an app; async, as everything that needs no thread, so that it waits for none."""
     service: Service = request.app.state.service
     return service
 
 
-def owner_of_request(request: Request) -> str:
+async def owner_of_request(request: Request) -> str:
     """Whose request it is, as the guard has found."""
     return str(request.state.owner)
 
@@ -66,11 +69,11 @@ async def all_events(
     service: ServiceOf, owner: Owner, last_event_id: LastEventId = None
 ) -> StreamingResponse:
     """Every change of every job, as server-sent events."""
-    return _events(job_events(service, owner, last_event(last_event_id)))
+    return _events(service, job_events(service, owner, last_event(last_event_id)))
 
 
 @router.get("/jobs/{id}")
-def get_job(service: ServiceOf, job: JobOf) -> dict[str, Any]:
+async def get_job(service: ServiceOf, job: JobOf) -> dict[str, Any]:
     """One job."""
     return service.told(job)
 
@@ -80,10 +83,13 @@ async def events(
     service: ServiceOf, owner: Owner, job: JobOf, last_event_id: LastEventId = None
 ) -> StreamingResponse:
     """Every change of one job, until it ends; `Last-Event-ID` goes on after an event."""
-    return _events(job_events(service, owner, last_event(last_event_id), only=job.id))
+    stream = job_events(service, owner, last_event(last_event_id), only=job.id)
+    return _events(service, stream)
 
 
-def _events(stream: Any) -> StreamingResponse:
+def _events(service: Service, stream: AsyncIterator[str]) -> StreamingResponse:
+    if service.streams >= service.settings.streams:
+        raise Problem(503, "too many listen already; ask for the job instead", retry_after=5)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
@@ -102,7 +108,7 @@ def get_input(service: ServiceOf, job: JobOf) -> FileResponse:
 
 
 @router.get("/jobs/{id}/preview", response_class=FileResponse, responses=_BYTES)
-def get_preview(
+async def get_preview(
     service: ServiceOf,
     job: JobOf,
     of: Literal["result", "input"] = "result",
@@ -114,12 +120,14 @@ def get_preview(
     source = service.result(job) if of == "result" else service.folder.input(job.id, job.suffix)
     view = service.folder.of(job.id) / f"view-{of}-{side}.webp"
     if not view.exists():
+        pixels = service.settings.max_pixels
+        make = partial(write_view, source, view, side=SIDES[side == "2048"], max_pixels=pixels)
         try:
-            pixels = service.settings.max_pixels
-            write_view(source, view, side=SIDES[side == "2048"], max_pixels=pixels)
+            async with service.turn(service.views):
+                await run_in_threadpool(make)
         except FourfoldError as error:
             raise Problem(problem_of(error).status, service.shown(job, error)) from error
-    return _file(view, f"{of}.webp")
+    return await run_in_threadpool(_file, view, f"{of}.webp")
 
 
 def _file(path: Path, name: str) -> FileResponse:

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +52,10 @@ class Service:
         self.metrics.watch(self.store.counts, self.store.stored)
         self.lanes = Lanes(self.store, self.folder, settings, self.engines, self.metrics)
         self.uploads = asyncio.Semaphore(settings.uploads)
-        self.previews = threading.BoundedSemaphore(settings.previews)
+        self.previews = asyncio.Semaphore(settings.previews)
+        self.views = asyncio.Semaphore(settings.previews)
+        self.streams = 0
+        """Clients that listen to events; counted on the event loop alone."""
         self._sweeper = threading.Thread(target=self._sweep, name="fourfold-sweeper", daemon=True)
 
     def start(self) -> None:
@@ -72,6 +76,22 @@ class Service:
             self._sweeper.join(5)
         self.store.close()
         self.folder.close()
+
+    @asynccontextmanager
+    async def turn(self, places: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Hold one of few places; `Problem` 503 where none is free for long.
+
+        Who waits holds no thread, of which there are few too.
+        """
+        try:
+            async with asyncio.timeout(self.settings.patience):
+                await places.acquire()
+        except TimeoutError as error:
+            raise Problem(503, "too much at once; come again", retry_after=5) from error
+        try:
+            yield
+        finally:
+            places.release()
 
     def _sweep(self) -> None:
         while not self.ending.wait(_SWEEP):

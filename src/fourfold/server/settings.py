@@ -26,7 +26,7 @@ class Settings:
     path: str = ""
     """Under which a reverse proxy shows the service, such as `/fourfold`."""
 
-    max_upload: int = 2_000_000_000
+    max_upload: int = 200_000_000
     """Bytes of one file."""
     max_pixels: int = 500_000_000
     """Of a result; a request may ask for less."""
@@ -36,7 +36,7 @@ class Settings:
     """Jobs in the queue; more are told to come again."""
     max_stored: int = 50_000_000_000
     """Bytes of all files, results included; new ones are refused beyond it."""
-    keep_hours: float = 72.0
+    keep_hours: float = 24.0
     """After which a job that has ended is forgotten, with its files."""
     uploads: int = 8
     """Files received at once."""
@@ -47,8 +47,10 @@ class Settings:
     workers: int = 2
     """Pictures under way at once: while one is in the network another is read or written. One film
     more runs beside them."""
+    streams: int = 500
+    """Clients that listen to events at once; each costs a look at the store for every change."""
     previews: int = 2
-    """Crops computed or waiting at once."""
+    """Crops computed at once; and views and estimates, which have as many places."""
 
     def __post_init__(self) -> None:
         if any(len(token) < 8 for token in self.tokens):

@@ -15,8 +15,10 @@ from typing import Any, Final, Literal, cast
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED: Final = ("done", "failed", "cancelled")
 
-ATTEMPTS: Final = 3
-"""Starts of a job that each end with the whole service; then the job is given up, not the service."""
+SUSPECT: Final = 3
+ATTEMPTS: Final = 12
+"""Starts of a job that each end with the whole service. It may be a victim, of a power cut or of the
+job beside it: so it first goes behind all others, and only then is given up."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -173,8 +175,9 @@ class Store:
         """The job that has waited longest, now `running`."""
         with self._writing() as base:
             row = base.execute(
-                "SELECT * FROM jobs WHERE state = 'queued' AND film = ? ORDER BY created, id LIMIT 1",
-                (film,),
+                "SELECT * FROM jobs WHERE state = 'queued' AND film = ? "
+                "ORDER BY attempts >= ?, created, id LIMIT 1",
+                (film, SUSPECT),
             ).fetchone()
             if row is None:
                 return None
@@ -269,4 +272,4 @@ def _job(row: sqlite3.Row) -> Job:
     return Job(**values)
 
 
-__all__ = ["ATTEMPTS", "ENDED", "Job", "State", "Store", "Taken", "Tick"]
+__all__ = ["ATTEMPTS", "ENDED", "SUSPECT", "Job", "State", "Store", "Taken", "Tick"]

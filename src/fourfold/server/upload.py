@@ -27,6 +27,9 @@ _FIELD_BYTES: Final = 64 * 1024
 _PARTS: Final = 8
 _GRACE: Final = 60.0
 """Seconds before the rate of an upload counts."""
+_PIECE: Final = 256 * 1024
+"""Bytes hashed and written by a thread; a disk that is busy must not stop other answers. Less, as of
+a small picture, is not worth the way there."""
 FILE, OPTIONS = "file", "options"
 
 
@@ -139,7 +142,7 @@ async def receive(request: Request, path: Path, settings: Settings, *, most: int
 
 async def _feed(request: Request, parser: MultipartParser, settings: Settings) -> None:
     chunks = aiter(request.stream())
-    started, count = time.monotonic(), 0
+    started, count, waiting = time.monotonic(), 0, bytearray()
     while True:
         try:
             async with asyncio.timeout(settings.patience):
@@ -149,12 +152,16 @@ async def _feed(request: Request, parser: MultipartParser, settings: Settings) -
         except ClientDisconnect as error:
             raise Problem(400, "the form breaks off before its end") from error
         if chunk is None:
+            parser.write(bytes(waiting))
             return
         count += len(chunk)
         seconds = time.monotonic() - started
         if seconds > _GRACE and count / seconds < settings.least_rate:
             raise Problem(408, f"want at least {settings.least_rate} bytes a second")
-        parser.write(chunk)
+        waiting += chunk
+        if len(waiting) >= _PIECE:
+            await run_in_threadpool(parser.write, bytes(waiting))
+            waiting.clear()
 
 
 __all__ = ["FILE", "OPTIONS", "Form", "receive"]

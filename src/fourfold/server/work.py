@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -19,6 +19,7 @@ from fourfold.films.probe import has_film_suffix
 from fourfold.jobs.door import plan
 from fourfold.jobs.engines import choose_model, pixel_rate
 from fourfold.jobs.pipeline import run
+from fourfold.jobs.size import work
 from fourfold.server.folder import kept_suffix
 from fourfold.server.options import Options, checked_names, make_request, parse_options
 from fourfold.server.problems import Problem, problem_of
@@ -60,22 +61,19 @@ async def _received(
     request: Request, service: Service, most: int
 ) -> AsyncIterator[tuple[str, Form, Path]]:
     """The id, form and file of an upload, removed unless the body renames or keeps it."""
-    with anyio.move_on_after(service.settings.patience) as waited:
-        await service.uploads.acquire()
-    if waited.cancelled_caught:
-        raise Problem(503, "too many uploads at once; come again", retry_after=5)
-    id_ = await run_in_threadpool(service.folder.new)
-    try:
+    async with AsyncExitStack() as receiving:
+        await receiving.enter_async_context(service.turn(service.uploads))
+        id_ = await run_in_threadpool(service.folder.new)
         try:
             path = service.folder.input(id_, ".incoming")
             form = await receive(request, path, service.settings, most=most)
-        finally:
-            service.uploads.release()
-        service.metrics.received(form.bytes)
-        yield id_, form, path
-    except BaseException:
-        service.folder.remove(id_)
-        raise
+            await receiving.aclose()
+            service.metrics.received(form.bytes)
+            yield id_, form, path
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await run_in_threadpool(service.folder.remove, id_)
+            raise
 
 
 @router.post(
@@ -147,10 +145,13 @@ async def post_estimate(request: Request, service: ServiceOf) -> dict[str, Any]:
     """Size, time and notes of a job: of a file (multipart), or by its size alone (JSON)."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        return await run_in_threadpool(_estimate_size, service, await _json(request))
+        sizes = await _json(request)
+        async with service.turn(service.views):
+            return await run_in_threadpool(_estimate_size, service, sizes)
     async with _received(request, service, service.settings.max_upload) as (id_, form, path):
         try:
-            return await run_in_threadpool(_estimate_file, service, id_, form, path)
+            async with service.turn(service.views):
+                return await run_in_threadpool(_estimate_file, service, id_, form, path)
         finally:
             await run_in_threadpool(service.folder.remove, id_)
 
@@ -195,7 +196,10 @@ def _estimate_size(service: Service, sizes: dict[str, Any]) -> dict[str, Any]:
             f"{asked.max_pixels}"
         )
     model, why = choose_model(asked)
-    seconds = width * height * count / pixel_rate(engine)
+    seen = width * height
+    if not asked.is_film:
+        seen = work((height, width), (out[1], out[0]), engine.scale)
+    seconds = seen * count / pixel_rate(engine)
     numbers = {"width": out[0], "height": out[1], "seconds": round(seconds, 3)}
     return {"model": model, "why": why, "notes": [], **numbers}
 
@@ -206,7 +210,7 @@ def _estimate_file(service: Service, id_: str, form: Form, path: Path) -> dict[s
     path.rename(kept)
     asked = make_request(kept, service.folder.results(id_), options, service.settings)
     try:
-        made = plan(asked, upscaler=service.engines.of(asked)).as_dict()
+        made = plan(asked, upscaler=service.engines).as_dict()
     except FourfoldError as error:
         said = str(error).replace(str(kept), form.name)
         raise Problem(problem_of(error).status, said) from error
@@ -225,7 +229,8 @@ async def post_preview(request: Request, service: ServiceOf) -> Response:
     """A crop of at most 65536 pixels, enlarged at once as a PNG: what the options do."""
     async with _received(request, service, _CROP_BYTES) as (id_, form, path):
         try:
-            content = await run_in_threadpool(_enlarge_crop, service, form, path)
+            async with service.turn(service.previews):
+                content = await run_in_threadpool(_enlarge_crop, service, form, path)
         finally:
             await run_in_threadpool(service.folder.remove, id_)
     return Response(content, media_type="image/png")
@@ -238,12 +243,7 @@ def _enlarge_crop(service: Service, form: Form, path: Path) -> bytes:
     few = replace(service.settings, max_pixels=_CROP_PIXELS * 16)
     asked = make_request(path.read_bytes(), None, options, few)
     asked = asked.model_copy(update={"kind": "picture"})
-    if not service.previews.acquire(timeout=service.settings.patience):
-        raise Problem(503, "too many previews at once; come again", retry_after=2)
-    try:
-        content = run(asked, upscaler=service.engines.of(asked)).content
-    finally:
-        service.previews.release()
+    content = run(asked, upscaler=service.engines).content
     assert content is not None, "bytes without a target come back as bytes"
     return content
 

@@ -125,7 +125,7 @@ def _entry(value: Any) -> Entry | None:
             tags=tuple(map(str, value.get("tags") or ())),
             offers=tuple(offer for offer in map(_offer, value["resources"]) if offer is not None),
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ArithmeticError, ValueError, AttributeError):
         return None
 
 
@@ -145,6 +145,7 @@ def _is_file(url: str) -> bool:
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
+        _ = parts.port  # raises for one that is no number
     except ValueError:
         return False
     page = any(host == page or host.endswith(f".{page}") for page in _PAGES)

@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fourfold.errors import ModelError, UsageError
+from fourfold.errors import ModelError, UsageError, option
 from fourfold.files.paths import atomic_path
 from fourfold.weights.graph import Graph, check_tensors
 from fourfold.weights.graph_text import read_graph, write_graph
@@ -110,10 +110,10 @@ def save_model(model: Model, path: Path, *, storage: str = "fp32") -> None:
     if model.layout is not None:
         metadata["graph"] = write_graph(model.layout)
     with atomic_path(path) as part:
-        part.write_bytes(_serialize(stored, metadata))
+        part.write_bytes(serialize(stored, metadata))
 
 
-def _serialize(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+def serialize(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
     """The safetensors layout with sorted keys.
 
     The library's writer orders metadata by a random hash, so its files differ from run to run;
@@ -180,15 +180,19 @@ def load_model(path: Path) -> Model:
             tensors={name: np.asarray(t, np.float32) for name, t in tensors.items()},
             license=metadata.get("license", "unknown"),
             source=metadata.get("source", ""),
-            training=json.loads(metadata.get("training", "{}")),
+            training=_table(metadata.get("training", "{}"), "training"),
             usage=read_usage(metadata.get("usage", "{}"), source=str(path)),
             layout=read_graph(metadata["graph"], source=str(path)) if "graph" in metadata else None,
         )
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: incomplete model description ({error!r})") from error
-    check_tensors(model.graph, model.tensors, source=str(path))
-    if model.graph.inputs != ("lr",) or model.graph.scale != model.scale:
-        raise ModelError(f"{path}: the network enlarges {model.graph.scale}x, not {model.scale}x")
+    try:
+        graph = model.graph
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    check_tensors(graph, model.tensors, source=str(path))
+    if graph.inputs != ("lr",) or graph.scale != model.scale:
+        raise ModelError(f"{path}: the network enlarges {graph.scale}x, not {model.scale}x")
     if metadata.get("sha256") != model.sha256:
         raise ModelError(
             f"{path}: weights do not match their SHA-256; the file is damaged, get it again"
@@ -196,11 +200,16 @@ def load_model(path: Path) -> Model:
     return model
 
 
-def _hyperparameters(text: str) -> dict[str, Any]:
-    """Settings of a network; `ValueError` for what would build an endless one."""
+def _table(text: str, name: str) -> dict[str, Any]:
     values = json.loads(text)
     if not isinstance(values, dict):
-        raise ValueError("hyperparameters are no table")
+        raise ValueError(f"{name} is no table")
+    return values
+
+
+def _hyperparameters(text: str) -> dict[str, Any]:
+    """Settings of a network; `ValueError` for what would build an endless one."""
+    values = _table(text, "hyperparameters")
     absurd = [key for key, value in values.items() if isinstance(value, int) and value > 4096]
     if absurd:
         raise ValueError(f"{absurd[0]}={values[absurd[0]]}")
@@ -214,7 +223,9 @@ def blend_models(faithful: Model, detailed: Model, *, texture: float) -> Model:
     network was trained from the first. `ModelError` when their architectures differ.
     """
     if not 0 <= texture <= 1:
-        raise UsageError(f"--texture: want 0 (faithful) to 1 (most detail), got {texture:g}")
+        raise UsageError(
+            f"{option('texture')}: want 0 (faithful) to 1 (most detail), got {texture:g}"
+        )
     first, second = faithful, detailed
     same = (first.architecture, first.scale, dict(first.hyperparameters)) == (
         second.architecture,
@@ -243,7 +254,8 @@ def blend_models(faithful: Model, detailed: Model, *, texture: float) -> Model:
         tensors=tensors,
         license=" AND ".join(licenses),
         source=f"blend of {first.sha256} and {second.sha256}",
-        usage=first.usage,
+        # Agreement with the input would bring back what one of them removes.
+        usage=first.usage if second.usage.consistency else second.usage,
         layout=first.layout,
         training={"blend": {"faithful": first.name, "detailed": second.name, "texture": texture}},
     )

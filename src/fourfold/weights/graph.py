@@ -228,7 +228,7 @@ class Graph:
 
 
 def check_tensors(graph: Graph, tensors: Tensors, *, source: str) -> None:
-    """Raise `ModelError` naming missing, left-over or non-finite tensors."""
+    """Raise `ModelError` naming missing, left-over, misshapen or non-finite tensors."""
     wanted = set(graph.tensor_names())
     missing, unknown = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted)
     if missing or unknown:
@@ -239,3 +239,35 @@ def check_tensors(graph: Graph, tensors: Tensors, *, source: str) -> None:
     bad = sorted(name for name in wanted if not np.isfinite(tensors[name]).all())
     if bad:
         raise ModelError(f"{source}: want finite weights, got NaN or infinity in {bad}")
+    _check_shapes(graph, tensors, source)
+
+
+def _check_shapes(graph: Graph, tensors: Tensors, source: str) -> None:
+    """Every tensor has the shape that its operation and the values before it ask for."""
+    widths = dict(zip(graph.inputs, graph.channels, strict=True))
+    for node in graph.nodes:
+        own = [widths[name] for name in node.inputs]
+        wanted, got = _shapes(node, own[0], tensors)
+        uneven = isinstance(node, Add) and len(set(own)) > 1
+        if wanted != got or uneven or (isinstance(node, Shuffle) and own[0] % node.factor**2):
+            raise ModelError(
+                f"{source}: the {type(node).__name__} that makes {node.output} wants {wanted or own}, "
+                f"got {got}"
+            )
+        part = Graph(node.inputs, (node.output,), (node,), tuple(own))
+        widths[node.output] = part.widths(tensors)[node.output]
+    if widths[graph.outputs[-1]] != graph.channels[0]:
+        raise ModelError(
+            f"{source}: want {graph.channels[0]} channels out, got {widths[graph.outputs[-1]]}"
+        )
+
+
+def _shapes(node: Node, width: int, tensors: Tensors) -> tuple[list[object], list[object]]:
+    """Shapes that the tensors of an operation on `width` channels must have, and those they have."""
+    if isinstance(node, PRelu):
+        return [(width,)], [tensors[f"{node.name}.slope"].shape]
+    if not isinstance(node, Conv):
+        return [], []
+    weight, bias = tensors[f"{node.name}.weight"].shape, tensors[f"{node.name}.bias"].shape
+    out, kernel = weight[0] if weight else 1, weight[-1] if weight else 1
+    return [(out, width, kernel | 1, kernel | 1), (out,)], [weight, bias]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from fourfold.errors import ModelError
 from fourfold.weights.format import Model, load_model
 from fourfold.weights.inference_form import fold_srresnet
-from fourfold.weights.readers.basicsr import msrresnet_from_basicsr
 from fourfold.weights.readers.keras import KERAS_EPSILON, srresnet_from_keras
+from fourfold.weights.readers.state_dict import read_state_dict, unwrap_state_dict
+from fourfold.weights.torch_layouts import read_state
 
 
 def import_keras(path: Path) -> Model:
@@ -28,25 +30,19 @@ def import_keras(path: Path) -> Model:
     )
 
 
-def import_basicsr(path: Path) -> Model:
-    """A BasicSR `MSRResNet` `.pth` checkpoint."""
-    tensors, shape = msrresnet_from_basicsr(path)
-    return Model(
-        name=path.stem,
-        architecture="msrresnet",
-        scale=shape["scale"],
-        hyperparameters={"num_blocks": shape["num_blocks"], "width": shape["width"]},
-        tensors=tensors,
-        source=f"imported from BasicSR {path.name}",
-    )
+def import_torch(path: Path) -> Model:
+    """A `.pth` or `.safetensors` of torch weights: SRResNet as we export it, or BasicSR's MSRResNet."""
+    source = str(path)
+    model = read_state(unwrap_state_dict(read_state_dict(path), source=source), source=source)
+    return replace(model, name=path.stem, source=f"imported from {path.name}")
 
 
 IMPORTERS: Final[Mapping[str, Callable[[Path], Model]]] = {
     ".h5": import_keras,
     ".hdf5": import_keras,
     ".keras": import_keras,
-    ".pth": import_basicsr,
-    ".pt": import_basicsr,
+    ".pth": import_torch,
+    ".pt": import_torch,
     ".safetensors": load_model,
 }
 
@@ -64,4 +60,4 @@ def import_model(path: Path) -> Model:
     return importer(path)
 
 
-__all__ = ["IMPORTERS", "import_basicsr", "import_keras", "import_model"]
+__all__ = ["IMPORTERS", "import_keras", "import_model", "import_torch"]

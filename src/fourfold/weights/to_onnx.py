@@ -10,20 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fourfold.weights.graph import (
-    Add,
-    Affine,
-    Concat,
-    Conv,
-    Graph,
-    LeakyRelu,
-    Node,
-    PRelu,
-    Resize,
-    Shuffle,
-    Tanh,
-    Tensors,
-)
+from fourfold.weights import graph as ops
+from fourfold.weights.graph import Graph, Node, Tensors
 
 OPSET: Final = 17
 _RESIZE: Final[Mapping[str, Mapping[str, object]]] = {
@@ -105,22 +93,22 @@ def _node(
 
     make = helper.make_node
     match node:
-        case Conv(name=name):
+        case ops.Conv(name=name):
             weight = constant(f"{name}.weight", tensors[f"{name}.weight"])
             bias = constant(f"{name}.bias", tensors[f"{name}.bias"])
             kernel = tensors[f"{name}.weight"].shape[2]
             pads = [kernel // 2] * 4
             shape = [kernel, kernel]
             proto = make("Conv", [*inputs, weight, bias], [output], pads=pads, kernel_shape=shape)
-        case PRelu(name=name):
+        case ops.PRelu(name=name):
             slope = constant(f"{name}.slope", tensors[f"{name}.slope"][:, None, None])
             proto = make("PRelu", [*inputs, slope], [output])
-        case Add(gains=gains):
+        case ops.Add(gains=gains):
             return _sum(inputs, output, gains, constant), constants
-        case Resize(mode=mode, factor=factor):
+        case ops.Resize(mode=mode, factor=factor):
             scales = constant(f"{output}.scales", np.array([1, 1, factor, factor], np.float32))
             proto = make("Resize", [*inputs, "", scales], [output], **_RESIZE[mode])
-        case Affine(scale=gain, offset=offset):
+        case ops.Affine(scale=gain, offset=offset):
             gain_name = constant(f"{output}.scale", np.array(gain))
             shift = constant(f"{output}.offset", np.array(offset))
             scaled = f"{output}.scaled"
@@ -137,13 +125,13 @@ def _node(
 def _without_tensors(node: Node) -> tuple[str, Mapping[str, object]]:
     """Type and attributes of an operation that reads nothing but its inputs."""
     match node:
-        case LeakyRelu(slope=slope):
+        case ops.LeakyRelu(slope=slope):
             return "LeakyRelu", {"alpha": slope}
-        case Concat():
+        case ops.Concat():
             return "Concat", {"axis": 1}
-        case Shuffle(factor=factor):
+        case ops.Shuffle(factor=factor):
             return "DepthToSpace", {"blocksize": factor, "mode": "CRD"}
-        case Tanh():
+        case ops.Tanh():
             return "Tanh", {}
     raise AssertionError(f"no ONNX form of {type(node).__name__}")
 

@@ -28,6 +28,8 @@ class Usage:
     asked for or against by hand."""
     degradations: tuple[str, ...] = ("bicubic",)
     """What the low resolution it learned from was made by."""
+    clean: str = ""
+    """Of a photo model: the bundled model of its shape that removes nothing; see `--denoise`."""
 
 
 USUAL: Final = Usage()
@@ -51,6 +53,7 @@ def read_usage(text: str, *, source: str) -> Usage:
         or not isinstance(usage.consistency, bool)
         or not isinstance(usage.shave, int)
         or not 0 <= usage.shave <= 64
+        or not isinstance(usage.clean, str)
     ):
         raise ModelError(f"{source}: want a usage for {' or '.join(PURPOSES)}, got {text}")
     return usage

@@ -14,7 +14,17 @@ logger = logging.getLogger(__name__)
 
 BUNDLED_DIR: Final = Path(__file__).parent.parent / "bundled"
 DEFAULT_MODEL: Final = "srgan-x4"
-BUNDLED: Final = ("srgan-x4", "srresnet-x4")
+BUNDLED: Final = (
+    "srgan-x4",
+    "srresnet-x4",
+    "srresnet-fast-x4",
+    "srgan-photo-x4",
+    "srgan-photo-clean-x4",
+)
+"""Files of `BUNDLED_DIR`: for clean pictures, small ones for films, for damaged photographs."""
+
+BLEND_ONLY: Final = frozenset({"srgan-photo-clean-x4"})
+"""Those of `BUNDLED` that are there to be blended with another; others do their own work better."""
 
 RUN_ONLY: Final = (".onnx", ".param", ".pth")
 """Suffixes of other programs' networks: run as they are, not blended, shown or exported."""

@@ -389,12 +389,12 @@ def test_errors_name_the_file_and_leave_nothing(tmp_path: Path, up: Upscaler) ->
     with pytest.raises(OutputError, match="is the input itself"):
         enlarge(source, up, "real.mp4")
     for options, words in (
-        ({"codec": "vp8"}, "--codec"),
-        ({"crf": 99}, "--crf"),
-        ({"preset": "hurry"}, "--preset"),
-        ({"codec": "ffv1", "crf": 3}, "--crf"),
-        ({"start": 2, "end": 1}, "--end"),
-        ({"frames": 0}, "--frames"),
+        ({"codec": "vp8"}, "codec"),
+        ({"crf": 99}, "crf"),
+        ({"preset": "hurry"}, "preset"),
+        ({"codec": "ffv1", "crf": 3}, "crf"),
+        ({"start": 2, "end": 1}, "end"),
+        ({"frames": 0}, "frames"),
         ({"start": "soon"}, "start"),
     ):
         with pytest.raises(UsageError, match=words):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -201,7 +203,14 @@ def test_other_settings_never_share_work(film: Path, tmp_path: Path) -> None:
     other = run(film, tmp_path / "o.mp4", model, crf=30)
     assert other.resumed == 0
     assert any("other settings" in note for note in other.notes)
-    assert not kept.exists()  # finished: nothing of the film is left behind
+    assert kept.exists()  # for a day it can be gone on with
+    first = run(film, tmp_path / "o.mp4", model)
+    assert first.resumed > 0
+    assert not kept.exists()
+    kept.mkdir()
+    os.utime(kept, (time.time() - 90_000,) * 2)
+    run(film, tmp_path / "o.mp4", model, crf=30)
+    assert [path.name for path in tmp_path.glob("*o.mp4*")] == ["o.mp4"]
 
 
 def test_damaged_segments_are_done_again(film: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from fourfold.weights.graph import Add
 from fourfold.weights.readers.ncnn import read_ncnn
 from fourfold.weights.zoo import get_model, resolve_model_path
 from tests.made_ncnn import run_ncnn, tiny_input, write_tiny_ncnn
+from tests.models import small_tiles
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "ncnn_reference.npy"
 OTHERS = Path(os.environ.get("FOURFOLD_NCNN_MODELS", "/nonexistent"))
@@ -45,7 +46,7 @@ def test_every_layer_computes_what_ncnn_computes(param: Path, backend: str) -> N
 def test_tiles_equal_the_whole(param: Path) -> None:
     picture = np.random.default_rng(0).random((40, 50, 3)).astype(np.float32)
     whole, tiled = (
-        Upscaler(param, precision="fp32", tile=side).upscale(picture) for side in (4096, 16)
+        small_tiles(Upscaler(param, precision="fp32"), side).upscale(picture) for side in (4096, 16)
     )
     np.testing.assert_allclose(tiled, whole, atol=2e-6)
 

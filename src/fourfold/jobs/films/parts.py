@@ -55,6 +55,7 @@ def _manifest(plan: Plan, upscaler: Upscaler) -> dict[str, Any]:
         "source": plan.info.path.name,
         "stream": plan.info.stream,
         "interlaced": plan.info.interlaced,
+        "pulldown": plan.pulldown,
         "encoding": asdict(plan.encoding),
         "start": plan.window.start,
         "end": plan.window.end,

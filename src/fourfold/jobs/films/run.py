@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import InputError, OutputError
+from fourfold.errors import InputError, OutputError, option
 from fourfold.files.paths import atomic_path
 from fourfold.films.audit import audit
 from fourfold.films.captions import CAPTIONED
@@ -18,7 +18,7 @@ from fourfold.films.packets import read_segment
 from fourfold.films.probe import guess_frames, probe
 from fourfold.jobs.films.parts import FilmPart, film_scratch
 from fourfold.jobs.films.progress import Meter, Progress, Report, trial_speed
-from fourfold.jobs.films.scratch import Scratch, leftovers, remove_scratch
+from fourfold.jobs.films.scratch import Scratch, remove_scratch
 from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan
 from fourfold.jobs.films.work import Cancelled, Rendered, render
 
@@ -89,7 +89,7 @@ def estimate_video(
         guess=guess,
         seconds=None if total is None else total / fps,
         megapixels_per_second=fps * plan.result_pixels / 1e6,
-        notes=_notes(plan),
+        notes=notes_of(plan),
     )
 
 
@@ -118,7 +118,6 @@ def run_video(
     plan = plan_video(source, target, upscaler, settings)
     _check_target(plan, settings)
     with film_scratch(plan, upscaler) as scratch:
-        discarded = _others(plan, scratch)
         files, done = scratch.finished()
         resumed = done + scratch.kept(len(files))[1]
         meter = Meter(
@@ -134,7 +133,7 @@ def run_video(
         rendered = render(part, upscaler, scratch, meter=meter, cancelled=cancel)
         meter.joining()
         joined = _publish(plan, scratch, source, sign)
-    remove_scratch(plan.output)
+    others = remove_scratch(plan.output, scratch.folder)
     return VideoResult(
         output=plan.output,
         width=plan.encoding.width,
@@ -145,13 +144,13 @@ def run_video(
         repeated=rendered.repeated,
         seconds=time.perf_counter() - started,
         notes=(
-            *_notes(plan),
+            *notes_of(plan),
             *upscaler.notes(plan.info.height, plan.info.width),
-            *discarded,
-            *_unusual(plan, rendered),
+            *others,
+            *unusual(plan, rendered),
             *joined.notes,
         ),
-        damage=_damage(plan, rendered, joined),
+        damage=damage_of(plan, rendered, joined),
     )
 
 
@@ -170,9 +169,9 @@ def _silent(_progress: Progress) -> None:
 def _check_target(plan: Plan, settings: VideoSettings) -> None:
     output, source = plan.output, plan.info.path
     if output.exists() and output.samefile(source):
-        raise OutputError(f"{output}: is the input itself; choose another -o")
+        raise OutputError(f"{output}: is the input itself; choose another {option('target')}")
     if output.exists() and not settings.overwrite:
-        raise OutputError(f"{output}: exists (--overwrite replaces it)")
+        raise OutputError(f"{output}: exists ({option('overwrite', True)} replaces it)")
 
 
 def _publish(
@@ -181,7 +180,7 @@ def _publish(
     """Join, read back, rename. The segments stay on failure."""
     files, frames = scratch.finished()
     if not frames:
-        raise InputError(f"{source}: no frame between --start and --end")
+        raise InputError(f"{source}: no frame between {option('start')} and {option('end')}")
     window = _closed(plan, files) if plan.frames is not None else plan.window
     # FFmpeg's start of a file is that of the packets it has looked at; frames may come before.
     first = read_segment(files[0]).frames[0].pts * plan.info.time_base
@@ -208,9 +207,14 @@ def _closed(plan: Plan, files: list[Path]) -> Window:
     return replace(plan.window, end=end if wanted is None else min(end, wanted))
 
 
-def _notes(plan: Plan) -> tuple[str, ...]:
+def notes_of(plan: Plan) -> tuple[str, ...]:
+    """What was decided, a sentence each."""
     notes = [] if plan.suffix_note is None else [plan.suffix_note]
-    if plan.info.interlaced:
+    if plan.pulldown:
+        notes.append("3:2 pulldown is undone: four pictures of five frames")
+    elif plan.pulldown is False:
+        notes.append("no 3:2 pulldown is found in it")
+    if plan.info.interlaced and not plan.pulldown:
         notes.append("interlaced: deinterlaced with bwdif, one picture a frame")
     if plan.info.transparent:
         notes.append("transparency is not kept in films")
@@ -219,14 +223,8 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _others(plan: Plan, scratch: Scratch) -> list[str]:
-    """Says that work with other settings goes when this is finished; until then it stays."""
-    if all(folder == scratch.folder for folder in leftovers(plan.output)):
-        return []
-    return ["unfinished work with other settings is removed"]
-
-
-def _unusual(plan: Plan, rendered: Rendered) -> list[str]:
+def unusual(plan: Plan, rendered: Rendered) -> list[str]:
+    """What the frames have shown, a sentence each."""
     notes = []
     if rendered.moved:
         notes.append(f"{rendered.moved} frames without a usable time stamp were given the next one")
@@ -235,7 +233,7 @@ def _unusual(plan: Plan, rendered: Rendered) -> list[str]:
     return notes
 
 
-def _damage(plan: Plan, rendered: Rendered, joined: Joined) -> str | None:
+def damage_of(plan: Plan, rendered: Rendered, joined: Joined) -> str | None:
     """What is missing or broken in the source, in words; None when nothing is."""
     parts = []
     if rendered.damaged:
@@ -253,7 +251,10 @@ __all__ = [
     "Progress",
     "VideoResult",
     "VideoSettings",
+    "damage_of",
     "estimate_video",
+    "notes_of",
     "plan_video",
     "run_video",
+    "unusual",
 ]

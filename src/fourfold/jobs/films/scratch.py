@@ -10,17 +10,20 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
 from fourfold.errors import InputError, OutputError
+from fourfold.files.content import content_mark
 from fourfold.files.paths import errors_name
 from fourfold.films.packets import Segment, read_segment, write_segment
 
-_ENDS_READ: Final = 4 << 20
 _ENDING: Final = ".fourfold"
+_KEPT_SECONDS: Final = 86_400.0
+"""How long work with other settings waits to be gone on with."""
 
 
 class Scratch:
@@ -88,14 +91,9 @@ class Scratch:
 
 
 def fingerprint(source: Path, settings: Mapping[str, Any]) -> str:
-    """Twelve hex digits for the content of `source` (its ends and size) and the settings."""
+    """Twelve hex digits for the content of `source` and the settings."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    size = source.stat().st_size
-    digest.update(str(size).encode())
-    with source.open("rb") as file:
-        digest.update(file.read(_ENDS_READ))
-        file.seek(max(0, size - _ENDS_READ))
-        digest.update(file.read())
+    digest.update(content_mark(source).encode())
     return digest.hexdigest()[:12]
 
 
@@ -134,22 +132,23 @@ def open_scratch(output: Path, key: str, manifest: Mapping[str, Any]) -> Iterato
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_scratch(output: Path) -> None:
-    """Delete what was kept for going on, of these and of earlier settings."""
-    for folder in leftovers(output):
-        shutil.rmtree(folder, ignore_errors=True)
+def remove_scratch(output: Path, finished: Path) -> list[str]:
+    """Delete the folder `finished`, and those of other settings that have lain for a day.
 
-
-def leftovers(output: Path) -> list[Path]:
-    """Work folders of `output`."""
-    if not output.parent.is_dir():
-        return []
+    Returns what is to be said of the others: they can still go on, with their settings.
+    """
+    shutil.rmtree(finished, ignore_errors=True)
+    notes: list[str] = []
     start = f".{output.name}."
-    return sorted(
-        path
-        for path in output.parent.iterdir()
-        if path.name.startswith(start) and path.name.endswith(_ENDING) and path.is_dir()
-    )
+    for path in sorted(output.parent.iterdir()):
+        if not (path.name.startswith(start) and path.name.endswith(_ENDING) and path.is_dir()):
+            continue
+        if time.time() - path.stat().st_mtime < _KEPT_SECONDS:
+            notes.append(f"unfinished work with other settings is kept for a day: {path.name}")
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+            notes.append("unfinished work with other settings, a day old, is removed")
+    return notes
 
 
 def _lock(file: IO[bytes]) -> bool:
@@ -169,4 +168,4 @@ def _lock(file: IO[bytes]) -> bool:
     return False
 
 
-__all__ = ["Scratch", "fingerprint", "leftovers", "open_scratch", "remove_scratch"]
+__all__ = ["Scratch", "fingerprint", "open_scratch", "remove_scratch"]

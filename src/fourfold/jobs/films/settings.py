@@ -8,8 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import UsageError
+from fourfold.errors import UsageError, option
 from fourfold.films.encode import CODECS, Encoding
+from fourfold.films.filters import CYCLE, has_pulldown
 from fourfold.films.join import FORMATS, Window, everything_fits, has_uncompressed_sound
 from fourfold.films.probe import VideoInfo
 from fourfold.jobs.size import TargetSize
@@ -38,6 +39,8 @@ class VideoSettings:
     frames: int | None = None
     preview: bool = False
     """A few seconds, the bicubic version on the left and the result on the right."""
+    pulldown: str = "keep"
+    """`undo`: film that was spread over the fields of video becomes film again, where there is such."""
     suffix: str | None = None
     overwrite: bool = False
     segment_frames: int | None = None
@@ -45,27 +48,31 @@ class VideoSettings:
 
     def __post_init__(self) -> None:
         if self.codec != "auto" and self.codec not in CODECS:
-            raise UsageError(f"--codec: want {', '.join(CODECS)} or auto, got {self.codec!r}")
+            raise UsageError(
+                f"{option('codec')}: want {', '.join(CODECS)} or auto, got {self.codec!r}"
+            )
+        if self.pulldown not in ("keep", "undo"):
+            raise UsageError(f"{option('pulldown')}: want keep or undo, got {self.pulldown!r}")
         if self.frames is not None and self.frames < 1:
-            raise UsageError(f"--frames: want at least 1, got {self.frames}")
+            raise UsageError(f"{option('frames')}: want at least 1, got {self.frames}")
         if self.segment_frames is not None and self.segment_frames < 1:
             raise UsageError(f"segment_frames: want at least 1, got {self.segment_frames}")
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise UsageError(
-                f"--end: want a time after --start {float(self.start):g} s, "
+                f"{option('end')}: want a time after {option('start')} {float(self.start):g} s, "
                 f"got {float(self.end):g} s"
             )
 
 
-def parse_time(text: str, *, option: str) -> Fraction:
+def parse_time(text: str, *, name: str) -> Fraction:
     """Seconds of `90`, `1:30`, `0:01:30.5`; `UsageError` otherwise.
 
-    >>> parse_time("1:30.5", option="--start")
+    >>> parse_time("1:30.5", name="start")
     Fraction(181, 2)
     """
     match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text.strip())
     if match is None:
-        raise UsageError(f"{option}: want seconds or H:MM:SS, got {text!r}")
+        raise UsageError(f"{option(name)}: want seconds or H:MM:SS, got {text!r}")
     hours, minutes, seconds = match.groups()
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds)
 
@@ -83,11 +90,15 @@ class Plan:
     preview: bool
     segment_frames: int
     suffix_note: str | None
+    pulldown: bool | None = None
+    """Whether 3:2 pulldown is undone; False where it was to be and there is none, None if not asked."""
 
     @property
     def expected_frames(self) -> int | None:
         """Frames the result will have, as far as headers tell."""
         total = self.info.expected_frames
+        if total is not None and self.pulldown:
+            total = -(-total * (CYCLE - 1) // CYCLE)
         window = self.window
         if window.start is not None or window.end is not None:
             begin = (window.start or self.info.start) - self.info.start
@@ -95,7 +106,7 @@ class Plan:
             end = length if window.end is None else window.end - self.info.start
             if end is not None and length is not None:
                 end = min(end, length)
-            total = None if end is None else max(0, round((end - begin) * self.info.rate))
+            total = None if end is None else max(0, round((end - begin) * self.encoding.rate))
         if self.frames is not None:
             total = self.frames if total is None else min(total, self.frames)
         return total
@@ -118,6 +129,7 @@ def make_plan(
         codec = "h264" if info.depth == 8 else "hevc"
     width, height = target_size(info, settings.size, network_scale)
     suffix, note = _container(info, codec, output)
+    pulldown = has_pulldown(info) if settings.pulldown == "undo" else None
     end, frames = settings.end, settings.frames
     if settings.preview and end is None and frames is None:
         end = (settings.start or Fraction(0)) + PREVIEW_SECONDS
@@ -128,7 +140,7 @@ def make_plan(
         width=width * (2 if settings.preview and info.across[0] == 1 else 1),
         height=height * (2 if settings.preview and info.across[0] == 0 else 1),
         time_base=info.time_base,
-        rate=info.rate,
+        rate=info.rate * Fraction(CYCLE - 1, CYCLE) if pulldown else info.rate,
         pixel_aspect=_pixel_aspect(info, width, height),
         depth=info.depth,
         colour=info.colour,
@@ -150,6 +162,7 @@ def make_plan(
         segment_frames=settings.segment_frames
         or min(high, max(low, _SEGMENT_PIXELS // (width * height))),
         suffix_note=note,
+        pulldown=pulldown,
     )
 
 
@@ -192,7 +205,9 @@ def _container(info: VideoInfo, codec: str, output: Path | None) -> tuple[str, s
     if output is not None:
         chosen = output.suffix.lower()
         if chosen not in FORMATS or chosen not in able:
-            raise UsageError(f"-o {output}: {codec} films are written as {', '.join(able)}")
+            raise UsageError(
+                f"{option('target', output)}: {codec} films are written as {', '.join(able)}"
+            )
         return chosen, None
     own = info.path.suffix.lower()
     if own in able:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +17,12 @@ from fourfold.films.kept import Keeper, kept_frames
 from fourfold.films.packets import Stamp, read_segment
 from fourfold.imaging.arrays import AnyImage
 from fourfold.imaging.resize import imresize
+from fourfold.jobs.films.frames import enlarge_frames
 from fourfold.jobs.films.parts import FilmPart
 from fourfold.jobs.films.progress import Meter
 from fourfold.jobs.films.scratch import Scratch
 from fourfold.jobs.films.settings import Plan
-from fourfold.jobs.stages import Cancelled, Channel, Crew, call_until
+from fourfold.jobs.stages import Cancelled, Channel, Crew
 
 _DECODED_FRAMES: Final = 4
 _ENLARGED_FRAMES: Final = 1
@@ -29,8 +30,6 @@ _ENLARGED_FRAMES: Final = 1
 
 KEEP_SECONDS = 30.0
 """Work after which the frames of an unfinished segment are written to disk: what a kill can cost."""
-
-_STOPPED: Final = "stopped; finished segments are kept, the same call goes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,10 @@ class Rendered:
     moved: int
     captions: int
     """Frames of this run with closed captions."""
+
+
+Sink = Callable[[Channel[tuple[AnyImage, Stamp]]], None]
+"""Takes enlarged frames off a channel until it ends; in a thread of its own."""
 
 
 def render(
@@ -60,28 +63,46 @@ def render(
     plan = part.plan
     kept, ready = scratch.kept(part.number)
     done = part.first + ready
+    rendered = enlarge_into(
+        lambda enlarged: _encode(plan, enlarged, scratch, part.number, kept),
+        plan,
+        upscaler,
+        skip=done,
+        limit=None if part.stop is None else max(0, part.stop - done),
+        meter=meter,
+        cancelled=cancelled,
+    )
+    return replace(rendered, frames=done + rendered.frames)
+
+
+def enlarge_into(
+    sink: Sink,
+    plan: Plan,
+    upscaler: Upscaler,
+    *,
+    skip: int = 0,
+    limit: int | None = None,
+    meter: Meter | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Rendered:
+    """Decode, enlarge and hand on the frames of a plan, but for the first `skip`; `limit` at most.
+
+    Raises `Cancelled` between two frames, and whatever a thread fails with.
+    """
     window = plan.window
-    reader = FrameReader(plan.info, start=window.start, end=window.end, skip=done)
+    reader = FrameReader(
+        plan.info, start=window.start, end=window.end, skip=skip, pulldown=bool(plan.pulldown)
+    )
     crew = Crew()
     decoded: Channel[Frame] = Channel(_DECODED_FRAMES, crew.stop)
     enlarged: Channel[tuple[AnyImage, Stamp]] = Channel(_ENLARGED_FRAMES, crew.stop)
-    limit = None if part.stop is None else max(0, part.stop - done)
     crew.start(lambda: _decode(reader, decoded, limit), "decode")
-    crew.start(lambda: _encode(plan, enlarged, scratch, part.number, kept), "encode")
+    crew.start(lambda: sink(enlarged), "encode")
     count = repeated = 0
-    last: AnyImage | None = None
-    result: AnyImage | None = None
     try:
-        for frame in decoded:
-            if cancelled is not None and cancelled():
-                raise Cancelled(_STOPPED)
-            same = last is not None and np.array_equal(frame.pixels, last)
-            if result is None or not same:
-                result = _enlarged(upscaler, frame.pixels, cancelled)
-                if plan.preview:
-                    result = beside_bicubic(frame.pixels, result, plan)
-            last = frame.pixels
-            enlarged.put((result, Stamp(frame.pts, frame.duration, frame.captions)))
+        for frame, result, same in enlarge_frames(decoded, upscaler, cancelled=cancelled):
+            shown = beside_bicubic(frame.pixels, result, plan) if plan.preview else result
+            enlarged.put((shown, Stamp(frame.pts, frame.duration, frame.captions)))
             count, repeated = count + 1, repeated + same
             if meter is not None:
                 meter.frame(repeated=same)
@@ -91,17 +112,7 @@ def render(
         raise
     finally:
         crew.join()
-    return Rendered(done + count, repeated, reader.damaged, reader.moved, reader.captions)
-
-
-def _enlarged(
-    upscaler: Upscaler, pixels: AnyImage, cancelled: Callable[[], bool] | None
-) -> AnyImage:
-    """A frame; `Cancelled` at once, though it takes seconds."""
-    try:
-        return call_until(lambda: upscaler.upscale(pixels), cancelled)
-    except InterruptedError as error:
-        raise Cancelled(_STOPPED) from error
+    return Rendered(count, repeated, reader.damaged, reader.moved, reader.captions)
 
 
 def _decode(reader: FrameReader, decoded: Channel[Frame], limit: int | None) -> None:
@@ -188,4 +199,4 @@ def beside_bicubic(lr: AnyImage, sr: AnyImage, plan: Plan) -> AnyImage:
     return np.concatenate([bicubic, sr] if forwards else [sr, bicubic], axis=axis)
 
 
-__all__ = ["Cancelled", "Rendered", "beside_bicubic", "render"]
+__all__ = ["Cancelled", "Rendered", "beside_bicubic", "enlarge_into", "render"]

@@ -37,6 +37,12 @@ export async function estimate(size, signal) {
   return (await call("v1/estimate", { method: "POST", headers, body, signal })).json();
 }
 
+/** What a file would become: with `auto`, which model and why. */
+export async function judge(file, signal) {
+  const body = form(file.blob, file.name, {});
+  return (await call("v1/estimate", { method: "POST", body, signal })).json();
+}
+
 export async function crop(blob, options, signal) {
   const body = form(blob, "crop.png", options);
   return (await call("v1/preview", { method: "POST", body, signal })).blob();

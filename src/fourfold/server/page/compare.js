@@ -58,7 +58,7 @@ function draw() {
   for (const image of [before, after]) {
     place(image, view.scale, view.x, view.y);
   }
-  after.style.imageRendering = view.scale >= 2 ? "pixelated" : "auto";
+  after.style.imageRendering = view.scale > 2 ? "pixelated" : "auto";
   top.style.clipPath = `inset(0 0 0 ${view.border * 100}%)`;
   $("handle").style.left = `${view.border * 100}%`;
   $("handle").ariaValueNow = Math.round(view.border * 100);
@@ -69,7 +69,7 @@ function draw() {
 const least = () => Math.min(1, stage.clientWidth / view.width, stage.clientHeight / view.height);
 
 function fit() {
-  view.scale = Math.min(stage.clientWidth / view.width, stage.clientHeight / view.height, 1);
+  view.scale = Math.min(stage.clientWidth / view.width, stage.clientHeight / view.height, 2);
   [view.x, view.y, view.fitted] = [0, 0, true];
   draw();
 }

@@ -19,7 +19,7 @@ function says(job) {
       const left = job.seconds_left == null ? "" : `, ${clock(job.seconds_left)} left`;
       return `${Math.round(job.progress * 100)} %${left}`;
     }
-    case "done": return [size, bytes(job.result_bytes), clock(job.seconds), job.model].filter(Boolean).join(" · ");
+    case "done": return [size, bytes(job.result_bytes), clock(job.seconds)].filter(Boolean).join(" · ");
     case "failed": return job.reason;
     default: return job.state;
   }
@@ -60,7 +60,7 @@ export function told(job) {
   }
   parts.bar.hidden = !["sending", "running", "queued"].includes(job.state);
   parts.bar.value = job.progress;
-  parts.says.replaceChildren(make("span", { className: "state" }, STATES[job.state]), job.state === "queued" ? "" : `: ${says(job)}`);
+  parts.says.replaceChildren(make("span", { className: "state" }, STATES[job.state]), job.state === "queued" ? "" : `: ${says(job)}`, job.model ? make("small", {}, [job.model, job.why].filter(Boolean).join(": ")) : "");
   summed();
 }
 
@@ -83,7 +83,7 @@ function acts(job) {
   away.onclick = () => remove(job.id).catch(() => {}).then(() => gone(job.id));
   if (job.state === "sending") return [];
   if (job.state !== "done") return [away];
-  const look = make("button", { type: "button" }, job.kind === "film" ? "Watch" : "Compare");
+  const look = make("button", { type: "button", className: "main" }, job.kind === "film" ? "Watch" : "Compare");
   look.onclick = () => open(job, done());
   const get = make("a", { className: "button", href: `v1/jobs/${job.id}/result`, download: job.result }, "Download");
   get.ariaLabel = `Download ${job.result}`;

@@ -1,7 +1,7 @@
 // Files that are chosen but not yet sent: thumbnails, sizes, an estimate.
 
 import { estimate } from "./api.js";
-import { options } from "./options.js";
+import { options, PREVIEW } from "./options.js";
 import { $, bytes, clock, make, many } from "./words.js";
 
 const FILM = /\.(mp4|m4v|mov|mkv|webm|avi|3gp|ts|mts|m2ts|mpe?g|vob|wmv|flv|ogv)$/i;
@@ -99,7 +99,7 @@ export async function measure() {
   try {
     for (const { width, height, film, frames } of sized) {
       const chosen = options({ film });
-      const count = chosen.preview ? Math.min(frames, 75) : frames;
+      const count = chosen.preview ? Math.min(frames, 25 * PREVIEW) : frames;
       const size = { width, height, film, options: chosen, ...(film && { frames: count }) };
       const made = await estimate(size, signal);
       seconds += made.seconds;

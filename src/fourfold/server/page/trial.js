@@ -1,6 +1,6 @@
 // A part of a chosen picture with the options as they stand, computed at once.
 
-import { crop } from "./api.js";
+import { crop, judge } from "./api.js";
 import { options } from "./options.js";
 import { $ } from "./words.js";
 
@@ -10,6 +10,13 @@ let item = null;
 let at = { x: 0, y: 0 };
 let asking = new AbortController();
 let url = "";
+const JUDGED = 50e6; // bytes; more is not sent only to be looked at
+
+/** What `auto` takes for the whole picture; a part of it, sent as PNG, would be judged otherwise. */
+async function suits(one, signal) {
+  if (one.blob.size <= JUDGED) one.auto ??= await judge(one, signal);
+  return one.auto;
+}
 
 export function show(picked) {
   item = picked;
@@ -44,12 +51,21 @@ export async function compute() {
   const part = new OffscreenCanvas(side(), side());
   part.getContext("2d").drawImage(item.image, at.x, at.y, side(), side(), 0, 0, side(), side());
   const { fit, ext, quality, ...chosen } = options();
+  $("judged").textContent = "";
   try {
+    if (!["model", "texture", "denoise"].some((name) => name in chosen)) {
+      const auto = await suits(item, signal);
+      if (signal.aborted) return;
+      if (auto) {
+        chosen.model = auto.model;
+        $("judged").textContent = `Automatic takes ${auto.model}: ${auto.why}.`;
+      }
+    }
     const made = await crop(await part.convertToBlob({ type: "image/png" }), chosen, signal);
     URL.revokeObjectURL(url);
     url = URL.createObjectURL(made);
     $("after").src = url;
-    $("aftersays").textContent = "with these options";
+    $("aftersays").textContent = "fourfold";
   } catch (error) {
     if (error.name !== "AbortError") $("aftersays").textContent = error.message;
   }

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fourfold.errors import MissingExtra, ModelError
-from fourfold.weights.readers.basicsr import read_pth
-from fourfold.weights.tensor_file import refuse_absurd
+from fourfold.weights.readers.state_dict import read_state_dict
 
 SUFFIXES: Final = (".pth", ".safetensors")
 
@@ -41,7 +40,7 @@ def read_foreign(path: Path) -> Foreign:
     more than tensors, and for networks that do not enlarge or repair whole pictures.
     """
     spandrel = _spandrel()
-    state = _state(path)
+    state = read_state_dict(path)
     try:
         found = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(state))
     except spandrel.UnsupportedModelError as error:
@@ -93,24 +92,6 @@ def _spandrel() -> Any:
             "of the same build as torch"
         ) from error
     return spandrel
-
-
-def _state(path: Path) -> Any:
-    if path.suffix.lower() != ".safetensors":
-        state = read_pth(path)
-    else:
-        refuse_absurd(path)
-        try:
-            from safetensors.torch import load_file
-
-            state = load_file(str(path))
-        except Exception as error:  # its errors, those of torch and of the file system
-            raise ModelError(
-                f"{path}: want a .safetensors file, got an unreadable one ({error})"
-            ) from error
-    if not isinstance(state, dict) or not state:
-        raise ModelError(f"{path}: want a state dict, got {type(state).__name__}")
-    return state
 
 
 def _module(found: Any) -> Any:

@@ -19,25 +19,16 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from fourfold.errors import ModelError
-from fourfold.weights.graph import (
-    Add,
-    Affine,
-    Concat,
-    Conv,
-    Graph,
-    LeakyRelu,
-    Node,
-    PRelu,
-    Resize,
-    Shuffle,
-    Tanh,
-    check_tensors,
-)
+from fourfold.weights import graph as ops
+from fourfold.weights.graph import Graph, Node, check_tensors
 from fourfold.weights.readers.ncnn_files import Array, Layer, Weights, parse_param
+from fourfold.weights.tensor_file import refuse_absurd
 
 _SAME: Final = (-233, -234)  # ncnn's SAME_UPPER and SAME_LOWER; one thing for odd kernels
 _RESIZE_TYPES: Final = {1: "nearest", 2: "linear", 3: "cubic"}
 _LARGEST_SCALE: Final = 16
+_LARGEST_TEXT: Final = 16 << 20
+"""Bytes of a `.param`; that of the deepest network at hand has 100 kB."""
 
 
 class NcnnModel(NamedTuple):
@@ -97,10 +88,18 @@ def read_ncnn(path: Path) -> NcnnModel:
     binary = path.with_suffix(".bin")
     if not binary.is_file():
         raise ModelError(f"{path}: want its weights beside it, found no {binary.name}")
+    refuse_absurd(path, largest=_LARGEST_TEXT, safetensors=False)
+    refuse_absurd(binary, safetensors=False)
     try:
         text, data = path.read_text("utf-8"), binary.read_bytes()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: want ncnn's text format, got {error}") from error
+    return parse_ncnn(path, text, data)
+
+
+def parse_ncnn(path: Path, text: str, data: bytes) -> NcnnModel:
+    """The network in the two files' content; `path` is what errors name, as in `read_ncnn`."""
+    binary = path.with_suffix(".bin")
     layers = parse_param(path, text)
     unknown = sorted({layer.kind for layer in layers} - set(_LAYERS))
     if unknown:
@@ -147,10 +146,12 @@ def _finish(path: Path, builder: _Builder, layers: list[Layer]) -> Graph:
 def _fold_gains(nodes: list[Node], tensors: dict[str, Array]) -> list[Node]:
     """A gain on a sum's input that one convolution makes for it alone goes into its weights."""
     uses = Counter(name for node in nodes for name in node.inputs)
-    convolutions = {n.output: n.name for n in nodes if isinstance(n, Conv) and uses[n.output] == 1}
+    convolutions = {
+        n.output: n.name for n in nodes if isinstance(n, ops.Conv) and uses[n.output] == 1
+    }
     folded: list[Node] = []
     for node in nodes:
-        if isinstance(node, Add) and node.gains:
+        if isinstance(node, ops.Add) and node.gains:
             gains = list(node.gains)
             for i, name in enumerate(node.inputs):
                 if name in convolutions:
@@ -201,13 +202,13 @@ def _convolution(builder: _Builder, layer: Layer) -> None:
     if activation not in (0, 1, 2) or (activation == 2 and len(slopes) != 1):
         raise layer.refuse(f"want no activation, ReLU or leaky ReLU, got number {activation}")
     shape = shape._replace(channels=out)
-    builder.emit(layer, Conv(inputs, name, name), shape, last=not activation)
+    builder.emit(layer, ops.Conv(inputs, name, name), shape, last=not activation)
     if activation:
         _leak(builder, layer, name, slopes[0] if activation == 2 else 0.0)
 
 
 def _leak(builder: _Builder, layer: Layer, value: str, slope: float) -> None:
-    node = LeakyRelu((value,), f"{len(builder.nodes)}.{layer.name}", slope)
+    node = ops.LeakyRelu((value,), f"{len(builder.nodes)}.{layer.name}", slope)
     builder.emit(layer, node, builder.shapes[value])
 
 
@@ -223,7 +224,7 @@ def _prelu(builder: _Builder, layer: Layer) -> None:
     slopes = builder.weights.take(layer, count)
     name = f"{len(builder.nodes)}.{layer.name}"
     builder.tensors[f"{name}.slope"] = np.broadcast_to(slopes, (shape.channels,)).copy()
-    builder.emit(layer, PRelu(inputs, name, name), shape)
+    builder.emit(layer, ops.PRelu(inputs, name, name), shape)
 
 
 def _concat(builder: _Builder, layer: Layer) -> None:
@@ -231,7 +232,7 @@ def _concat(builder: _Builder, layer: Layer) -> None:
     inputs = builder.inputs(layer)
     channels = sum(builder.shapes[name].channels for name in inputs)
     shape = builder.shapes[inputs[0]]._replace(channels=channels)
-    builder.emit(layer, Concat(inputs, f"{len(builder.nodes)}.{layer.name}"), shape)
+    builder.emit(layer, ops.Concat(inputs, f"{len(builder.nodes)}.{layer.name}"), shape)
 
 
 def _sum(builder: _Builder, layer: Layer, gains: tuple[float, ...]) -> None:
@@ -240,7 +241,7 @@ def _sum(builder: _Builder, layer: Layer, gains: tuple[float, ...]) -> None:
         raise layer.refuse("want inputs with equally many channels")
     if gains and len(gains) != len(inputs):
         raise layer.refuse(f"want {len(inputs)} coefficients, got {len(gains)}")
-    node = Add(inputs, f"{len(builder.nodes)}.{layer.name}", gains)
+    node = ops.Add(inputs, f"{len(builder.nodes)}.{layer.name}", gains)
     builder.emit(layer, node, builder.shapes[inputs[0]])
 
 
@@ -261,7 +262,7 @@ def _binary_op(builder: _Builder, layer: Layer) -> None:
     forms = {0: (1.0, b), 1: (1.0, -b), 2: (b, 0.0), 3: (1 / (b or 1.0), 0.0), 7: (-1.0, b)}
     inputs = builder.inputs(layer, 1)
     name = f"{len(builder.nodes)}.{layer.name}"
-    builder.emit(layer, Affine(inputs, name, *forms[operation]), builder.shapes[inputs[0]])
+    builder.emit(layer, ops.Affine(inputs, name, *forms[operation]), builder.shapes[inputs[0]])
 
 
 def _interp(builder: _Builder, layer: Layer) -> None:
@@ -278,7 +279,7 @@ def _interp(builder: _Builder, layer: Layer) -> None:
     inputs = builder.inputs(layer, 1)
     shape = builder.shapes[inputs[0]]
     shape = shape._replace(scale=shape.scale * factor)
-    node = Resize(inputs, f"{len(builder.nodes)}.{layer.name}", mode, factor)
+    node = ops.Resize(inputs, f"{len(builder.nodes)}.{layer.name}", mode, factor)
     builder.emit(layer, node, shape)
 
 
@@ -289,13 +290,13 @@ def _pixel_shuffle(builder: _Builder, layer: Layer) -> None:
     if factor < 1 or shape.channels % factor**2:
         raise layer.refuse(f"want channels that divide by {factor}², got {shape.channels}")
     shape = _Shape(shape.channels // factor**2, shape.scale * factor)
-    builder.emit(layer, Shuffle(inputs, f"{len(builder.nodes)}.{layer.name}", factor), shape)
+    builder.emit(layer, ops.Shuffle(inputs, f"{len(builder.nodes)}.{layer.name}", factor), shape)
 
 
 def _tanh(builder: _Builder, layer: Layer) -> None:
     inputs = builder.inputs(layer, 1)
     name = f"{len(builder.nodes)}.{layer.name}"
-    builder.emit(layer, Tanh(inputs, name), builder.shapes[inputs[0]])
+    builder.emit(layer, ops.Tanh(inputs, name), builder.shapes[inputs[0]])
 
 
 _LAYERS: Final[Mapping[str, Callable[[_Builder, Layer], None]]] = {
@@ -313,4 +314,4 @@ _LAYERS: Final[Mapping[str, Callable[[_Builder, Layer], None]]] = {
     "TanH": _tanh,
 }
 
-__all__ = ["NcnnModel", "read_ncnn"]
+__all__ = ["NcnnModel", "parse_ncnn", "read_ncnn"]

@@ -16,8 +16,8 @@ from fourfold.errors import ModelError
 Array = npt.NDArray[np.float32]
 Number = float | tuple[float, ...]
 
-_MAGIC: Final = "7767517"
-_ARRAY_KEYS: Final = -23300  # `-23310=2,a,b` is parameter 10, an array of two
+MAGIC: Final = "7767517"
+ARRAY_KEYS: Final = -23300  # `-23310=2,a,b` is parameter 10, an array of two
 _FP16_TAG, _FP32_TAG = 0x01306B47, 0x0002C056  # ncnn/src/modelbin.cpp; 0 is fp32 as well
 
 
@@ -97,8 +97,8 @@ class Weights:
 def parse_param(path: Path, text: str) -> list[Layer]:
     """The layers of a `.param`; `ModelError` for any other text."""
     lines = [line for line in enumerate(text.splitlines(), 1) if line[1].strip()]
-    if len(lines) < 3 or lines[0][1].strip() != _MAGIC:
-        raise ModelError(f"{path}: want ncnn's text format (first line {_MAGIC}), got another file")
+    if len(lines) < 3 or lines[0][1].strip() != MAGIC:
+        raise ModelError(f"{path}: want ncnn's text format (first line {MAGIC}), got another file")
     layers = [_parse_layer(f"{path}, line {number}", line.split()) for number, line in lines[2:]]
     promised = lines[1][1].split()[0]
     if promised != str(len(layers)):
@@ -129,11 +129,11 @@ def _parse_parameter(word: str) -> tuple[int, Number]:
     values = tuple(float(part) for part in value.split(","))
     if not all(map(isfinite, values)):
         raise ValueError("a number that is not finite")
-    if number > _ARRAY_KEYS:
+    if number > ARRAY_KEYS:
         return number, values[0] if len(values) == 1 else values
     if values[0] != len(values) - 1:
         raise ValueError("an array of another length than it says")
-    return _ARRAY_KEYS - number, values[1:]
+    return ARRAY_KEYS - number, values[1:]
 
 
-__all__ = ["Array", "Layer", "Weights", "parse_param"]
+__all__ = ["ARRAY_KEYS", "MAGIC", "Array", "Layer", "Number", "Weights", "parse_param"]

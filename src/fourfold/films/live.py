@@ -1,0 +1,83 @@
+"""A film that is watched while it is made: Matroska to a pipe, with everything else of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from fourfold.errors import OutputError
+from fourfold.films.encode import Encoding, SegmentEncoder
+from fourfold.films.join import Joined, Timed, Window, write_film
+from fourfold.films.packets import Stamp
+from fourfold.films.probe import VideoInfo, open_input
+from fourfold.films.pyav import load_av, reason
+
+STDOUT: Final = "pipe:1"
+"""FFmpeg's name of standard output."""
+
+_OPTIONS: Final = {"fflags": "+bitexact+flush_packets", "default_mode": "passthrough"}
+"""Every packet goes on at once. A pipe cannot be wound back, so FFmpeg leaves sizes open and begins
+a cluster every second."""
+
+
+def send_film(
+    info: VideoInfo,
+    frames: Iterable[tuple[Any, Stamp]],
+    encoding: Encoding,
+    window: Window,
+    *,
+    closed: bool,
+    target: str = STDOUT,
+) -> Joined:
+    """Encode frames as they come and write them with all other streams of the source.
+
+    Args:
+        frames: from `to_frame`, with when they are shown.
+        closed: the film ends with the last of them, though the source goes on.
+        target: what FFmpeg opens.
+
+    Raises `BrokenPipeError` when nobody reads any more, `OutputError` for other failures.
+    """
+    av = load_av()
+    joined = Joined()
+    try:
+        with (
+            open_input(info.path) as source,
+            av.open(
+                target, "w", format="matroska", container_options=dict(_OPTIONS),
+                metadata_errors="surrogateescape",
+            ) as out,
+        ):  # fmt: skip
+            packets = _encoded(frames, encoding, window)
+            write_film(source, out, info, packets, encoding, window, joined, closed=closed)
+    except BrokenPipeError:
+        raise
+    except (av.error.FFmpegError, ValueError) as error:
+        raise OutputError(
+            f"{info.path}: its larger version cannot be written ({reason(error)})"
+        ) from error
+    return joined
+
+
+def _encoded(
+    frames: Iterable[tuple[Any, Stamp]], encoding: Encoding, window: Window
+) -> Iterator[Timed]:
+    """Packets as soon as the encoder hands them out, shifted to the window."""
+    shift = round(window.shift / encoding.time_base)
+    encoder = SegmentEncoder(encoding)
+    durations: dict[int, int] = {}
+
+    def moved(packets: Iterable[Any]) -> Iterator[Timed]:
+        for packet in packets:
+            shifted = packet._replace(pts=packet.pts - shift, dts=packet.dts - shift)
+            yield shifted, durations.pop(packet.pts, 0)
+
+    for frame, stamp in frames:
+        durations[stamp.pts] = stamp.duration
+        encoder.add(frame, stamp)
+        yield from moved(encoder.take())
+    if durations:
+        yield from moved(encoder.finish().packets)
+
+
+__all__ = ["STDOUT", "send_film"]
