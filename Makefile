@@ -1,6 +1,8 @@
 # make demo    upscale a picture that ships here (core install, no torch)
 # make test    the whole default test suite
 # make check   format, lint, types, import rules
+# make docs    the documentation site, in build/site
+# make dist    wheel and sdist, in dist, checked
 # Each target builds what it needs in .venv and needs nothing but Python >= 3.11, pip and make.
 
 PYTHON ?= python3
@@ -11,7 +13,7 @@ BIN := $(VENV)/Scripts
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test again check slow clean
+.PHONY: demo test again check slow docs dist clean
 
 demo: $(VENV)/core.stamp
 	$(BIN)/fourfold upscale demo/chelsea.png -o out/chelsea_x4.png --overwrite
@@ -32,6 +34,15 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: export NO_MKDOCS_2_WARNING = true
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m mkdocs build --strict
+	@echo "The site is in build/site; open build/site/index.html"
+
+dist: $(VENV)/dev.stamp
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m pip install virtualenv && $(PYTHON) -m virtualenv $(VENV); }
 
@@ -42,6 +53,10 @@ $(VENV)/core.stamp: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install -q -c constraints.txt -e '.[dev]'
 	$(PIP) install -q -c constraints.txt --no-deps spandrel  # it wants a torchvision that tests stand in for
+	touch $@ $(VENV)/core.stamp
+
+$(VENV)/docs.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -q -c constraints.txt -e '.[docs]'
 	touch $@ $(VENV)/core.stamp
 
 clean:

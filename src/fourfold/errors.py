@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -17,6 +18,16 @@ def shown(text: str) -> str:
     'a\\\\nb'
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """The question after a word that is not known; None where no known one is near.
+
+    >>> did_you_mean("tinny", ["tiny", "srgan_x4"])
+    "did you mean 'tiny'?"
+    """
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else None
 
 
 _ON_COMMAND_LINE: Final = {"target": "-o", "model": "-n"}

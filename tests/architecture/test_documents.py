@@ -80,3 +80,53 @@ def exists(name: str) -> bool:
 def test_it_is_said_what_the_models_were_trained_on(model: str) -> None:
     assert "Trained on clean pictures" in " ".join(card(model).split())
     assert "All but the last were trained on clean pictures" in read("README.md")
+
+
+def test_the_first_page_says_what_was_measured() -> None:
+    page = " ".join(read("docs/index.md").split())
+    paper = figures(read("docs/scoring.md"), "srresnet-x4")
+    assert f"**{paper[0]} dB** PSNR of `srresnet-x4` on Set5" in page
+    assert f"the paper has {paper[2]}" in page
+    results = read("benchmarks/results/inference.md")
+    exact, rounded = (figures(results, f"openvino {name} ")[-1] for name in ("fp32", "bf16"))
+    assert f"**{exact}×** as fast as plain torch" in page
+    assert f"{rounded}× where the CPU multiplies bf16" in page
+    guide = " ".join(read("docs/guides/upscale.md").split())
+    assert "12000×9000 pixels (1.7 gigapixels of result) stayed below 1.1 GB" in guide
+    assert "**1.1 GB** of memory at most for a picture of 12000×9000 pixels" in page
+
+
+def test_the_science_page_says_what_was_measured() -> None:
+    page = read("docs/science.md")
+    scores = figures(read("docs/scoring.md"), "srresnet-x4")
+    run = re.search(
+        r"SRResNet from random weights \| 5000 \| ([0-9.]+)", read("docs/training-runs.md")
+    )
+    assert run is not None
+    assert f"Set5 {run[1]}, bicubic 28.43" in page
+    assert f"Set5 {scores[0]}, paper {scores[2]}" in page
+    default = figures(card("srgan-x4"), "bf16, as used by default")[0]
+    assert f"from {figures(card('srgan-x4'), 'fp32')[0]} to {default} dB on Set5" in page
+
+
+def test_what_the_science_page_names_exists() -> None:
+    for name in re.findall(r"`(\w+/\w+\.(?:py|toml))`", read("docs/science.md")):
+        assert (ROOT / "src" / "fourfold" / name).is_file(), name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda p: p.stem)
+def test_workflows_and_forms_can_be_read(path: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    read_ = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if path.parent.name == "workflows":
+        assert read_["permissions"] == {"contents": "read"}
+        assert all(
+            job["timeout-minutes"] <= 60 for job in read_["jobs"].values() if "strategy" in job
+        )
+
+
+def test_every_picture_of_the_gallery_is_there_and_they_are_small() -> None:
+    shown = set(re.findall(r"\(gallery/([\w-]+\.webp)\)", read("docs/gallery.md")))
+    there = {path.name: path.stat().st_size for path in (ROOT / "docs" / "gallery").iterdir()}
+    assert shown == set(there)
+    assert sum(there.values()) < 1_500_000

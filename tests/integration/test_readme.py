@@ -40,7 +40,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_works(command: str, desk: Path) -> None:
     before = {p for p in desk.rglob("*") if p.is_file()}
-    assert run(shlex.split(command)[1:]) == 0
+    assert run(shlex.split(command, comments=True)[1:]) == 0
     if "upscale" in command:
         assert {p for p in desk.rglob("*") if p.is_file()} > before
 

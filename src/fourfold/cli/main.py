@@ -12,6 +12,7 @@ from fourfold._version import __version__
 from fourfold.cli import (
     bench,
     data,
+    demo,
     distill,
     doctor,
     evaluate,
@@ -34,10 +35,19 @@ _CommandLineError: Any = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 
+_GREETING: Final = """\
+fourfold makes pictures and films larger, with SRGAN.
+
+  fourfold demo                          shipped pictures, before and after
+  fourfold upscale photo.jpg             photo_x4.jpg beside it
+  fourfold upscale clip.mp4 --fit 1080p  a film, with its sound
+
+`fourfold --help` lists all commands; each has a --help of its own."""
+
 app = typer.Typer(
     name="fourfold",
     help="Make photographs, folders and films 2x, 4x or 8x larger with SRGAN; train and score it.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -52,12 +62,15 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
     verbose: bool = VERBOSE,
 ) -> None:
     """Make photographs, folders and films larger with SRGAN; train and score it."""
+    if context.invoked_subcommand is None:
+        typer.echo(_GREETING)
 
 
 app.command(help=upscale.HELP)(upscale.upscale)
@@ -65,6 +78,7 @@ app.command(
     help=play.HELP,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )(play.play)
+app.command()(demo.demo)
 app.command()(train.train)
 app.command()(distill.distill)
 app.command()(evaluate.evaluate)
@@ -125,7 +139,11 @@ def _run(arguments: list[str]) -> int:
     except typer.Exit as error:
         return error.exit_code
     except _CommandLineError as error:
-        message = error.format_message()
+        near = getattr(error, "possibilities", None)  # of a mistyped option
+        name = getattr(error, "option_name", "")
+        message = (
+            f"No such option: {name}. Did you mean {near[0]}?" if near else error.format_message()
+        )
         if message:  # empty when a bare command has just printed its help
             _say(f"{message} (see `fourfold --help`)")
         return 2

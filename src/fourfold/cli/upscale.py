@@ -304,10 +304,11 @@ def _check_single_machine(out: str | None, *, as_json: bool, many: bool) -> None
 
 def _run_all(requests: list[Request], *, as_json: bool, quiet: bool) -> list[str]:
     """Do the work; returns the reasons of what failed."""
+    from fourfold.cli.summary import Summary
     from fourfold.engine.choose import AUTO
     from fourfold.jobs.pipeline import run_all
 
-    failures: list[str] = []
+    failures, summary = list[str](), Summary()
     pictures = Counter[str]()
     tell = not as_json and any(request.model == AUTO for request in requests)
     with (
@@ -317,9 +318,12 @@ def _run_all(requests: list[Request], *, as_json: bool, quiet: bool) -> list[str
         for outcome in outcomes:
             watch.finished(skipped=outcome.status == "skipped")
             _report(outcome, as_json=as_json, quiet=quiet)
+            summary.add(outcome)
             if outcome.status == "failed":
                 failures.append(outcome.reason or outcome.input)
             pictures[outcome.model] += outcome.status == "done" and outcome.frames is None
+    for line in summary.lines() if len(requests) > 1 and not (as_json or quiet) else ():
+        print(one_line(f"fourfold: {line}"), file=sys.stderr)
     if tell and len(requests) > 1 and pictures.total():
         print(one_line(f"fourfold: pictures: {by_models(+pictures)}"), file=sys.stderr)
     return failures

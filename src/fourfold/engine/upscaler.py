@@ -125,7 +125,8 @@ class Upscaler:
         Args:
             image: `(H, W)` or `(H, W, 1|2|3|4)`; uint8, uint16, or float32 in [0, 1]. Two channels
                 are grey and alpha, four are RGB and alpha, not premultiplied.
-            tick, stop: see `tiles`.
+            tick: see `tiles`.
+            stop: see `tiles`.
 
         Raises `ImageContractError` for other arrays, `InterruptedError` after `stop`.
         """
@@ -200,7 +201,8 @@ class Upscaler:
 
         Args:
             read: gives the pixels of a box of the source, `(h, w, channels)`, one type throughout.
-            height, width: of the source, in pixels.
+            height: of the source, in pixels.
+            width: of the source, in pixels.
             channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
             tick: called for each piece.
             stop: once set, no further tile is begun and `InterruptedError` is raised.

@@ -47,7 +47,8 @@ def upscale_file(
         source: the picture.
         target: result file or folder; `<name>_x4.<ext>` beside the source by default.
         upscaler: one to reuse; the options that belong to it may then not be given.
-        progress, stop: see `run`.
+        progress: see `run`.
+        stop: see `run`.
         options: see `Request`.
 
     A result of the same settings that exists is kept and the outcome `skipped`. Raises

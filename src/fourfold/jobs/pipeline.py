@@ -97,6 +97,12 @@ def run_all(
 ) -> Generator[Outcome, None, None]:
     """Enlarge everything; a failed one is reported in its outcome and never stops the rest.
 
+    Args:
+        requests: what and how, each; all of them are known before the first is done.
+        progress: called from this thread after every tile or frame, with the input's name.
+        stop: when set, the work ends with `Cancelled` after the tile or frame under way.
+        upscaler: see `run`; by default one is opened for all requests that ask for the same.
+
     Outcomes come in the order of the requests, but for results that another process was working
     on, which come last. Closing the iterator (Ctrl-C) ends the threads and removes scratch files.
     Raises `UsageError`, and `Cancelled` once `stop` is set.

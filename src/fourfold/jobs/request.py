@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import os
 import re
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ from pydantic import (
 )
 
 from fourfold.engine.memory import parse_memory, parse_tile
-from fourfold.errors import UsageError, option
+from fourfold.errors import UsageError, did_you_mean, option
 from fourfold.files.paths import STDIO
 from fourfold.films.probe import has_film_suffix
 from fourfold.jobs.films.settings import VideoSettings, parse_time
@@ -100,8 +99,11 @@ class Request(BaseModel):
     model: str | Path = "auto"
     """`auto`, a bundled name, a model file or a training run."""
     backend: Literal["auto", "openvino", "onnxruntime", "torch"] = "auto"
+    """What computes; `auto` as `fourfold doctor` says."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where; other devices than the CPU need torch."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of the arithmetic; `auto` takes bf16 where the machine multiplies it natively."""
     tile: int | str = "auto"
     """Side of a tile in LR pixels, at least 32."""
     texture: float | None = None
@@ -109,6 +111,7 @@ class Request(BaseModel):
     denoise: float | None = None
     """0 nothing removed to 1 as trained: of models for photographs, which `auto` then means."""
     tta: bool = False
+    """Average the results of 8 flips and turns."""
     consistency: bool | None = None
     """The back-projection step; None: as the model needs it."""
     max_memory: str | int = "1GB"
@@ -132,14 +135,22 @@ class Request(BaseModel):
     """Largest result, in pixels of all frames; larger ones are refused before decoding."""
 
     codec: str = "auto"
+    """Films only, as all that follow. `h264`, `hevc`, `av1`, `ffv1` or `prores`; `auto` as depth and
+    container want it."""
     crf: float | None = None
+    """Quality in the codec's own scale, lower is better; None for the codec's default."""
     preset: str | None = None
+    """Speed in the encoder's own words; None for the codec's default."""
     start: str | float | None = None
-    """Seconds or `H:MM:SS`."""
+    """Seconds or `H:MM:SS` from the film's beginning."""
     end: str | float | None = None
+    """As `start`."""
     frames: int | None = None
+    """The work ends after so many."""
     preview: bool = False
+    """3 seconds, bicubic left, the result right."""
     pulldown: Literal["keep", "undo"] = "keep"
+    """`undo` makes film of video that was made by 3:2 pulldown."""
 
     if not TYPE_CHECKING:  # type checkers see the fields as keywords
 
@@ -273,10 +284,8 @@ def want_request(request: object) -> None:
 
 def unknown_option(name: str, known: Any) -> str:
     """What to say of a name that is no option."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"unknown option {name!r}; " + (
-        f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-    )
+    hint = did_you_mean(name, known) or f"known: {', '.join(sorted(known))}"
+    return f"unknown option {name!r}; {hint}"
 
 
 def want_requests(requests: object) -> list[Request]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from fourfold.errors import ConfigError
+from fourfold.errors import ConfigError, did_you_mean
 from fourfold.losses.settings import (
     OLD_KEYS,
     TERMS,
@@ -245,8 +244,7 @@ def new_losses(values: Any) -> list[Any]:
 
 
 def _unknown(path: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(path.rsplit(".", 1)[-1], known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    hint = did_you_mean(path.rsplit(".", 1)[-1], known) or f"known: {', '.join(known)}"
     return f"unknown setting {path}; {hint}"
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from fourfold.errors import ConfigError
+from fourfold.errors import ConfigError, did_you_mean
 from fourfold.losses.settings import TERMS, old_key
 from fourfold.training.config import TrainConfig, absolute_folders, new_losses, parse_config
 
@@ -30,8 +29,7 @@ def find_config(name: str) -> Path:
     recipe = RECIPES_DIR / f"{name}.toml"
     if recipe.is_file():
         return recipe
-    near = difflib.get_close_matches(name, recipe_names(), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"recipes: {', '.join(recipe_names())}"
+    hint = did_you_mean(name, recipe_names()) or f"recipes: {', '.join(recipe_names())}"
     raise ConfigError(f"{name}: no such recipe, file or run folder; {hint}")
 
 

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from fourfold.errors import ModelNotFound, UsageError
+from fourfold.errors import ModelNotFound, UsageError, did_you_mean
 from fourfold.weights.format import Model, load_model
 from fourfold.weights.getting import brought
 
@@ -64,9 +64,12 @@ def _model_path(name: str | Path) -> Path:
     here = brought()
     if text in here:
         return here[text]
+    known = (*BUNDLED, *here)
+    near = did_you_mean(text, known)
+    want = f"{near} Else want" if near else "want"
     raise ModelNotFound(
-        f"{text}: no such model; want {', '.join((*BUNDLED, *here))}, a .safetensors, .pth, .onnx or "
-        "ncnn .param file, a training run folder, or what `fourfold models get` brings"
+        f"{text}: no such model; {want} {', '.join(known)}, a .safetensors, .pth, .onnx "
+        "or ncnn .param file, a training run folder, or what `fourfold models get` brings"
     )
 
 
