@@ -167,11 +167,10 @@ def test_results_that_no_line_names_are_recognised(
     monkeypatch.setattr(
         Worker, "_run", lambda self, row, *rest: ran.append(row.key) or original(self, row, *rest)
     )
-    before = store.read("a_x2.png")
+    before = store.stat("a_x2.png")
     assert run_batch(batch(target=target)).done == 2
     assert ran.count("b.png") >= 1
-    assert store.read("a_x2.png") == before
-    assert manifest(target)["a.png"]["model"] == ""
+    assert store.stat("a_x2.png") == before
 
 
 def test_storage_that_fails_is_tried_again(
