@@ -244,9 +244,9 @@ def test_a_cluster_of_this_machine_is_small_and_tells_nobody(pool: Any) -> None:
 
 def test_a_cluster_that_starts_slowly_is_tried_again(pool: Any) -> None:
     ray = Ray()
-    ray.slow_start = 1
+    ray.slow_start = 4
     pool(ray)
-    ray.slow_start = 2
+    ray.slow_start = 5
     with pytest.raises(BackendError, match="timed out"):
         pool(ray)
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from fourfold.cluster import table
 from fourfold.cluster.run import State, TooManyFailures, Workers, estimate_batch, run_batch
 from fourfold.cluster.shards import Shard
 from fourfold.cluster.worker import Batch, Worker
-from fourfold.errors import InputError, UsageError
-from fourfold.files.addresses import StorageError, open_store
+from fourfold.errors import InputError, OutputError, UsageError
+from fourfold.files.addresses import Entry, StorageError, open_store
 from fourfold.jobs.inputs import find_requests
 from fourfold.jobs.pipeline import run_all
 from fourfold.jobs.stages import Cancelled
@@ -241,6 +242,159 @@ def test_the_manifest_is_put_together(
         "c.png",
         "d.png",
     ]
+
+
+ODD = ["100%.png", "a%2Fb.png", "a+b c.png", "é\u0301.png", "q?*[1].png", "#h.png"]
+"""Names that another program might take for something else."""
+
+
+def test_keys_of_a_bucket_are_only_names(batch: Made, album: Album, s3: str) -> None:
+    import s3fs
+
+    content = (album("a.png") / "a.png").read_bytes()
+    bucket = s3fs.S3FileSystem()
+    for key in ODD:
+        bucket.call_s3("put_object", Bucket=s3[5:], Key=f"in/{key}", Body=content)
+    for target in (f"{s3}/out", str(album() / ".." / "out")):
+        state = run_batch(batch(source=f"{s3}/in", target=target))
+        assert (state.done, state.failed) == (len(ODD), 0)
+        assert {key.replace("_x2", "") for key in results(target)} == set(ODD)
+        assert run_batch(batch(source=f"{s3}/in", target=target)).kept == len(ODD)
+
+
+def test_keys_that_lead_out_of_the_folder_fail(
+    batch: Made, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec")
+    content = (album("a.png") / "a.png").read_bytes()
+    source = open_store(f"memory://{tmp_path.name}/in", write=True)
+    keys = ["/lead.png", "x//c.png", "x/c.png", "x/new\nline.png"]
+    for key in keys:
+        source._fs.pipe_file(f"/{tmp_path.name}/in/{key}", content)  # type: ignore[attr-defined]
+    listing = [Entry(key, len(content), "t", 1.0) for key in keys]
+    pages = type(source).pages
+    monkeypatch.setattr(
+        type(source),
+        "pages",
+        lambda self, *below, **options: (
+            iter([listing]) if self.address == source.address else pages(self, *below, **options)
+        ),
+    )
+    state = run_batch(batch(source=source.address))
+    assert (state.done, state.failed) == (2, 2)
+    assert sorted(results(tmp_path / "out")) == ["x/c_x2.png", "x/new\nline_x2.png"]
+    lines = manifest(tmp_path / "out")
+    assert all("no file of a local folder" in lines[key]["reason"] for key in keys[:2])
+    assert run_batch(batch(source=source.address, target=f"memory://{tmp_path.name}/out")).done == 4
+
+
+def test_two_runs_at_once_lose_nothing(
+    batch: Made, album: Album, target: str, tmp_path: Path, model: Path
+) -> None:
+    source = album(*(f"{name}.png" for name in "abcdefgh"))
+    both = [threading.Thread(target=run_batch, args=(batch(target=target),)) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join(timeout=120)
+    state = run_batch(batch(target=target))
+    assert (state.todo, state.kept) == (0, 8)
+    assert results(target) == straight(source, tmp_path / "straight", model)
+    assert open_store(target).stat("_SUCCESS") is not None
+
+
+def test_a_part_that_ends_in_the_middle_of_a_line(
+    batch: Made, album: Album, target: str, tmp_path: Path
+) -> None:
+    album("a.png", "b.png", "c.png")
+    run_batch(batch(target=target))
+    store = open_store(target)
+    (part,) = (e.key for page in store.pages("_fourfold") for e in page)
+    (tmp_path / "cut").write_bytes(store.read(part)[:-30])
+    store.publish(tmp_path / "cut", part)
+    state = run_batch(batch(target=target))
+    assert (state.todo, state.done, state.kept) == (1, 1, 2)
+    assert len(manifest(target)) == 3
+
+
+def test_a_fast_clock_does_not_hold_for_ever(batch: Made, album: Album, target: str) -> None:
+    source = album("a.png")
+    good = (source / "a.png").read_bytes()
+    (source / "a.png").write_bytes(b"nonsense")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fourfold.cluster.worker.time.time", lambda: 9e9)
+        assert run_batch(batch(target=target)).failed == 1
+    (source / "a.png").write_bytes(good)
+    assert run_batch(batch(target=target)).done == 1
+    assert run_batch(batch(target=target)).kept == 1
+    assert open_store(target).stat("_SUCCESS") is not None
+
+
+def test_an_input_that_changes_while_it_is_read_is_done_again(
+    batch: Made, album: Album, tmp_path: Path, draw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec")
+    source = album("a.png", "b.png")
+    store = open_store(f"memory://{tmp_path.name}/in", write=True)
+    for name in ("a.png", "b.png"):
+        store.publish(source / name, name)
+    write_pixels(draw(9, 9), source / "a.png")
+    original = type(store).fetch
+
+    def fetch(self: Any, key: str, path: Path) -> None:
+        original(self, key, path)
+        if key == "a.png":
+            store.publish(source / "a.png", "a.png")
+            store.remove("b.png")
+
+    monkeypatch.setattr("fourfold.cluster.run.THREADS", 1)  # one after the other
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "fetch", fetch)
+        state = run_batch(batch(source=store.address))
+    assert (state.done, state.failed) == (1, 1)
+    assert "no longer there" in manifest(tmp_path / "out")["b.png"]["reason"]
+    state = run_batch(batch(source=store.address))
+    assert (state.todo, state.done) == (1, 1)
+    assert open_store(str(tmp_path / "out")).stat("_SUCCESS") is not None
+
+
+def test_no_room_for_the_table_is_one_line(
+    batch: Made, album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    album(*(f"{number:0200d}.png" for number in range(40)))
+    small = f"{table._TABLES} PRAGMA max_page_count = 6;"
+    monkeypatch.setattr(table, "_TABLES", small)
+    with pytest.raises(OutputError, match="TMPDIR"):
+        run_batch(batch())
+
+
+def test_a_bucket_that_is_not_there_is_said(batch: Made, album: Album, s3: str) -> None:
+    album("a.png")
+    with pytest.raises(StorageError, match=r"s3://nowhere-.*/_fourfold/part-.*the store says"):
+        run_batch(batch(target=f"s3://nowhere-{s3[5:]}/out"))
+
+
+@pytest.mark.parametrize("problem", [PermissionError("Access Denied"), OSError(16, "Slow Down")])
+def test_a_listing_that_breaks_off_changes_nothing(
+    batch: Made, album: Album, s3: str, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    import s3fs
+
+    monkeypatch.setattr("fourfold.files.addresses._PAGE", 2)
+    content = (album("a.png") / "a.png").read_bytes()
+    s3fs.S3FileSystem().pipe({f"{s3}/in/{number}.png": content for number in range(5)})
+    original = s3fs.S3FileSystem.call_s3
+
+    def call(self: Any, method: str, *args: Any, **options: Any) -> Any:
+        if "ContinuationToken" in options:
+            raise problem
+        return original(self, method, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(s3fs.S3FileSystem, "call_s3", call)
+        with pytest.raises(StorageError, match=r"s3://.*the store says"):
+            run_batch(batch(source=f"{s3}/in", target=f"{s3}/out"))
+    assert results(f"{s3}/out") == {}
 
 
 def test_an_estimate_writes_nothing(batch: Made, album: Album, target: str) -> None:

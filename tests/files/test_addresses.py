@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fourfold.errors import MissingExtra, UsageError
+from fourfold.errors import InputError, MissingExtra, UsageError
 from fourfold.files import addresses
-from fourfold.files.addresses import StorageError, open_store, scheme
+from fourfold.files.addresses import StorageError, beside, open_store, scheme
 
 KINDS = ("local", "memory", "s3")
 
@@ -94,6 +94,63 @@ def test_a_large_folder_comes_in_pages(
         pages = list(open_store(address).pages())
         assert [len(page) for page in pages] == [4, 4, 2]
         assert len({entry.key for page in pages for entry in page}) == 10
+
+
+def test_files_that_go_while_they_are_listed_hide_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        (tmp_path / f"{number}.png").touch()
+    original = addresses.os.scandir
+
+    def scandir(folder: Path) -> Any:
+        for entry in list(original(folder)):
+            if entry.name in ("1.png", "4.png"):
+                (tmp_path / entry.name).unlink()
+            yield entry
+
+    monkeypatch.setattr(addresses.os, "scandir", scandir)
+    assert listed(open_store(str(tmp_path))) == ["0.png", "2.png", "3.png", "5.png"]
+
+
+def test_folders_that_go_while_they_are_listed_hide_no_others(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    store = open_store(f"memory://{tmp_path.name}", write=True)
+    put(store, tmp_path, x_a=b"", y_b=b"", z_c=b"")
+    original = store._fs.ls  # type: ignore[attr-defined]
+
+    def ls(path: str, **options: Any) -> Any:
+        if path.endswith("/y"):
+            raise FileNotFoundError(path)
+        return original(path, **options)
+
+    store._fs.ls = ls  # type: ignore[attr-defined]
+    try:
+        assert listed(store) == ["x/a.png", "z/c.png"]
+    finally:
+        del store._fs.ls  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("key", ["/a.png", "x//a.png", "../a.png", "x/../../a.png", "./a.png"])
+def test_keys_of_a_bucket_name_nothing_outside_a_local_folder(key: str, tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "out"), write=True)
+    (tmp_path / "content").write_bytes(b"x")
+    with pytest.raises(InputError, match="no file of a local folder"):
+        store.local(key)
+    with pytest.raises(InputError, match="no file of a local folder"):
+        store.publish(tmp_path / "content", key)
+
+
+def test_every_slash_of_a_key_counts(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(f"{s3}/in")
+    keys = ["/lead.png", "x//c.png", "x/c.png"]
+    contents = [{"Key": f"in/{key}", "Size": 1, "ETag": "t"} for key in keys]
+    files = store._fs  # type: ignore[attr-defined]
+    monkeypatch.setattr(files, "call_s3", lambda *_, **__: {"Contents": contents})
+    assert listed(store) == keys
+    for key in keys:
+        assert files.split_path(store._path(key))[1] == f"in/{key}"  # type: ignore[attr-defined]
+    assert [beside(key, "n.png") for key in keys] == ["/n.png", "x//n.png", "x/n.png"]
 
 
 def test_an_upload_in_parts_that_fails_is_given_up(

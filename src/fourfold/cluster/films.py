@@ -13,7 +13,7 @@ from typing import Final
 
 from fourfold.cluster.manifest import FOLDER
 from fourfold.engine.upscaler import Upscaler
-from fourfold.files.addresses import Store
+from fourfold.files.addresses import Store, beside
 from fourfold.jobs.film import plan_film
 from fourfold.jobs.films.parts import film_parts, film_scratch
 from fourfold.jobs.films.work import render
@@ -34,7 +34,7 @@ class FilmInParts:
 
     def count(self, *, overwrite: bool) -> int:
         """Parts it is worth cutting into; 1 where a result stands there that may be kept."""
-        there = self._store.stat(Path(self._key).with_name(self._plan.output.name).as_posix())
+        there = self._store.stat(beside(self._key, self._plan.output.name))
         if there is not None and not overwrite:
             return 1
         return sum(1 for _ in film_parts(self._plan))

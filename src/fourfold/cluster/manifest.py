@@ -8,6 +8,8 @@ together. `_fourfold/failed.jsonl` lists what failed, and `_SUCCESS` comes last,
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 import platform
 import secrets
@@ -15,11 +17,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from fourfold.files.addresses import Store
+from fourfold.files.addresses import StorageError, Store
+
+logger = logging.getLogger(__name__)
 
 FOLDER: Final = "_fourfold"
 SUCCESS: Final = "_SUCCESS"
@@ -28,8 +33,18 @@ FAILED: Final = f"{FOLDER}/failed.jsonl"
 _LINES: Final = 1000
 _SECONDS: Final = 2.0
 """Of work whose lines a kill can cost; the results are recognised without them."""
+_PATIENCE: Final = 60.0
+"""Seconds for which a store that has taken lines may take none, before the run ends."""
 COMPACT_LINES: Final = 250_000
 """Of a part that is put together from others."""
+
+
+_FIELDS: Final = itemgetter(
+    "key", "time", "size", "etag", "settings", "outcome", "output", "output_size"
+)
+_LATEST: Final = 1e11
+"""A time no clock shows: the year 5138."""
+_MOST: Final = 1 << 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,23 +81,37 @@ def host() -> str:
 
 
 class ManifestWriter:
-    """Collects lines and puts them as parts, every two seconds at most. Thread-safe."""
+    """Collects lines and puts them as parts, every two seconds at most. Thread-safe.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    Its lines are later than `after`, the last of the manifest, also where an earlier writer's clock
+    was fast.
+    """
+
+    def __init__(self, store: Store, *, after: float = 0.0) -> None:
+        self._store, self._after = store, after
         self._name = f"{FOLDER}/part-{time.time_ns():020d}-{secrets.token_hex(4)}"
         self._lines: list[str] = []
         self._number = 0
         self._lock = threading.Lock()
-        self._put = time.monotonic()
+        self._put = self._tried = time.monotonic()
 
     def add(self, line: Line) -> None:
-        """One more input is over and done with."""
+        """One more input is over and done with. `StorageError` when lines cannot be put for long."""
+        if line.time <= self._after:
+            line = replace(line, time=math.nextafter(self._after, math.inf))
         with self._lock:
             self._lines.append(line.text())
-            waited = time.monotonic() - self._put
-            if len(self._lines) >= _LINES or waited >= _SECONDS:
+            now = time.monotonic()
+            full = len(self._lines) >= _LINES and self._tried == self._put
+            if not full and now - self._tried < _SECONDS:
+                return
+            self._tried = now
+            try:
                 self._flush()
+            except StorageError as error:
+                if not self._number or now - self._put > _PATIENCE:
+                    raise
+                logger.warning("lines are kept for another try: %s", error)
 
     def flush(self) -> None:
         """Put what is collected."""
@@ -94,7 +123,7 @@ class ManifestWriter:
             put_lines(self._store, f"{self._name}-{self._number:06d}.jsonl", self._lines)
             self._number += 1
             self._lines = []
-        self._put = time.monotonic()
+        self._put = self._tried = time.monotonic()
 
 
 def put_lines(store: Store, key: str, lines: Iterable[str]) -> None:
@@ -122,14 +151,23 @@ def read_part(store: Store, key: str) -> Iterator[str]:
             yield from file
 
 
-def read_line(text: str) -> dict[str, Any] | None:
-    """The fields of a line; None for one that is damaged."""
+def read_line(text: str) -> tuple[Any, ...] | None:
+    """Key, time, size, etag, settings, outcome, output and its size; None for a damaged line.
+
+    Names are bytes, since those of files need not be text.
+    """
     try:
-        fields = json.loads(text)
-        known = isinstance(fields["key"], str) and isinstance(fields["time"], (int, float))
-    except (ValueError, KeyError, TypeError):
+        key, time, size, tag, settings, outcome, output, made = _FIELDS(json.loads(text))
+        sizes = (size is None or 0 <= size < _MOST) and (made is None or 0 <= made < _MOST)
+        if not (
+            sizes and 0 <= time < _LATEST and type(tag) is type(settings) is type(outcome) is str
+        ):
+            return None
+        key = key.encode("utf-8", "surrogateescape")
+        output = None if output is None else output.encode("utf-8", "surrogateescape")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return fields if known else None
+    return key, time, size, tag, settings, outcome, output, made
 
 
 def compact(store: Store, lines: Iterator[str], replaced: Iterable[str]) -> None:

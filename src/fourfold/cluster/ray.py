@@ -36,6 +36,8 @@ _OBJECTS: Final = 100 << 20
 """Bytes for Ray's object store, which holds rows only; 75 MB is the least it takes."""
 _DECODED: Final = 20
 """Times the size of a file that its pixels take in memory, roughly."""
+_STARTS: Final = 5
+"""Tries to start Ray on this machine: it gives itself 30 s, too little where others are at work."""
 _FALSE_STARTS: Final = 3
 """Workers in a row, for each that is wanted, that may die before they are ready."""
 
@@ -299,14 +301,14 @@ def _connect(ray: Any, address: str | None) -> bool:
 
 
 def _init(ray: Any, address: str | None, options: dict[str, Any]) -> None:
-    for tries_left in (1, 0):
+    for tries_left in reversed(range(_STARTS)):
         try:
             # Without "local" Ray would join whatever cluster RAY_ADDRESS or this machine has.
             ray.init(address=address or "local", **options)
             return
         except (ConnectionError, ValueError) as error:
             raise UsageError(f"--address {address}: {_first_line(error)}") from error
-        except Exception as error:  # Ray gives itself 30 s to start, too little on a busy machine
+        except Exception as error:
             ray.shutdown()
             if address is not None or not tries_left:
                 raise BackendError(f"--engine ray: {_first_line(error)}") from error

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -24,7 +25,7 @@ from fourfold.cluster.manifest import (
 from fourfold.cluster.shards import Shard
 from fourfold.cluster.table import Counts, Table, Task
 from fourfold.cluster.worker import Batch, Worker, settings_of
-from fourfold.errors import FourfoldError, InputError, UsageError
+from fourfold.errors import FourfoldError, InputError, OutputError, UsageError
 from fourfold.files.addresses import Entry, Store, open_store, scheme
 from fourfold.jobs.engines import Engines, pixel_rate
 from fourfold.jobs.stages import Cancelled, Stop
@@ -212,6 +213,18 @@ class _Plan:
         self.table.close()
 
 
+@contextmanager
+def _planned(batch: Batch, shard: Shard) -> Iterator[_Plan]:
+    try:
+        with closing(_Plan(batch, shard)) as plan:
+            yield plan
+    except sqlite3.Error as error:
+        raise OutputError(
+            f"{tempfile.gettempdir()}: the table of keys needs half a kilobyte there for each "
+            f"input; make room or set TMPDIR ({error})"
+        ) from error
+
+
 def run_batch(
     batch: Batch,
     *,
@@ -235,7 +248,7 @@ def run_batch(
     listings or the manifest cannot be read or written.
     """
     shard, workers = shard or Shard(), workers or Workers()
-    with closing(_Plan(batch, shard)) as plan:
+    with _planned(batch, shard) as plan:
         todo = plan.counts.todo
         state = State(todo=todo, kept=plan.counts.inputs - todo)
         if report is not None:
@@ -259,7 +272,7 @@ def _work(
     report: Callable[[State], None] | None,
     stop: threading.Event,
 ) -> State:
-    writer = ManifestWriter(plan.target)
+    writer = ManifestWriter(plan.target, after=plan.table.latest())
     tasks = plan.table.tasks(plan.settings, overwrite=plan.batch.request.overwrite)
     pool = _open_pool(plan, workers, stop)
     started = time.perf_counter()
@@ -327,7 +340,7 @@ def estimate_batch(
     batch: Batch, *, shard: Shard | None = None, workers: Workers | None = None
 ) -> Estimate:
     """What `run_batch` would cost, by ten inputs enlarged into scratch; nothing is put."""
-    with closing(_Plan(batch, shard or Shard())) as plan, tempfile.TemporaryDirectory() as folder:
+    with _planned(batch, shard or Shard()) as plan, tempfile.TemporaryDirectory() as folder:
         still = batch.request.model_copy(update={"source": "a.png"})
         pixel_rate(plan.engines.of(still))  # opens the network, which the sample must not pay for
         into = replace(batch, target=str(Path(folder) / "out"), retries=0)

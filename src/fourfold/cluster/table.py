@@ -5,13 +5,12 @@ A million keys are too many for dictionaries and few for SQLite, which joins the
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -30,20 +29,21 @@ from fourfold.files.addresses import Entry, Store
 from fourfold.films.probe import has_film_suffix
 from fourfold.pictures.formats import has_picture_suffix
 
-_PAGE: Final = 10_000
+_PAGE: Final = 2000
 _TABLES: Final = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;
 CREATE TABLE inputs (stem BLOB, key BLOB, size INT, tag TEXT, modified REAL, film INT, mine INT,
   PRIMARY KEY (stem, key)) WITHOUT ROWID;
 CREATE TABLE outputs (key BLOB PRIMARY KEY, size INT) WITHOUT ROWID;
 CREATE TABLE lines (key BLOB PRIMARY KEY, time REAL, size INT, tag TEXT, settings TEXT,
-  outcome TEXT, output BLOB, output_size INT, line TEXT) WITHOUT ROWID;
+  outcome TEXT, output BLOB, output_size INT, text INT) WITHOUT ROWID;
+CREATE TABLE texts (number INTEGER PRIMARY KEY, line TEXT);
 """
 _LINE: Final = """
 INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
   time = excluded.time, size = excluded.size, tag = excluded.tag, settings = excluded.settings,
   outcome = excluded.outcome, output = excluded.output, output_size = excluded.output_size,
-  line = excluded.line
+  text = excluded.text
 WHERE excluded.time >= lines.time
 """
 _JOINED: Final = """
@@ -101,6 +101,7 @@ class Table:
         self._db = sqlite3.connect(Path(self._scratch.name) / "keys", check_same_thread=False)
         self._db.executescript(_TABLES)
         self.parts: list[str] = []
+        self._texts = 0
 
     def close(self) -> None:
         """Remove everything."""
@@ -112,14 +113,13 @@ class Table:
     ) -> None:
         """Pictures and films of a listing by their suffix, hidden ones and `without/` aside."""
         for page in pages:
-            wanted = (e for e in page if _is_input(e.key, without))
-            rows = (_input_row(entry, shard) for entry in wanted)
+            rows = (row for entry in page if (row := _input_row(entry, shard, without)))
             self._db.executemany("INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def add_outputs(self, pages: Iterable[list[Entry]]) -> None:
         """Results of a listing."""
         for page in pages:
-            rows = ((_blob(e.key), e.size) for e in page if not _is_ours(e.key))
+            rows = ((_blob(e.key), e.size) for e in page if _is_seen(e.key))
             self._db.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?)", rows)
 
     def add_manifest(self, store: Store, *, fresh: bool = False) -> None:
@@ -141,11 +141,15 @@ class Table:
 
     def add_lines(self, texts: Iterable[str], *, fresh: bool = False) -> None:
         """Lines of the manifest, in any order; see `add_manifest`."""
-        rows = (_line_row(fields, text) for text in texts if (fields := read_line(text)))
-        while page := list(islice(rows, _PAGE)):
-            self._db.executemany(_LINE, page)
+        read = ((row, text) for text in texts if (row := read_line(text)))
+        while page := list(enumerate(islice(read, _PAGE), self._texts)):
+            self._texts += len(page)
+            said = ((number, text.rstrip("\n")) for number, (_, text) in page)
+            self._db.executemany("INSERT INTO texts VALUES (?, ?)", said)
+            rows = [(*row, number) for number, (row, _) in page]
+            self._db.executemany(_LINE, rows)
             if fresh:
-                made = [(row[6], row[7]) for row in page if row[6] is not None]
+                made = [(row[6], row[7]) for row in rows if row[6] is not None]
                 self._db.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?)", made)
 
     def counts(self, settings: dict[str, str], *, mine: bool = True, overwrite: bool) -> Counts:
@@ -190,13 +194,20 @@ class Table:
 
     def lines(self) -> Iterator[str]:
         """The manifest, each input once, in the order of names."""
-        for (line,) in self._db.execute("SELECT line FROM lines ORDER BY key"):
+        query = "SELECT t.line FROM lines l JOIN texts t ON t.number = l.text ORDER BY l.key"
+        for (line,) in self._db.execute(query):
             yield line
+
+    def latest(self) -> float:
+        """The time of the last line, in seconds since 1970."""
+        (time,) = self._db.execute("SELECT ifnull(max(time), 0) FROM lines").fetchone()
+        return float(time)
 
     def failed(self) -> Iterator[str]:
         """Lines of inputs that are there and have failed."""
         query = (
-            "SELECT l.line FROM lines l JOIN inputs i ON i.key = l.key WHERE l.outcome = 'failed'"
+            "SELECT t.line FROM lines l JOIN inputs i ON i.key = l.key "
+            "JOIN texts t ON t.number = l.text WHERE l.outcome = 'failed'"
         )
         for (line,) in self._db.execute(f"{query} ORDER BY l.key"):
             yield line
@@ -227,44 +238,30 @@ def _text(key: bytes) -> str:
     return key.decode("utf-8", "surrogateescape")
 
 
-def _is_ours(key: str) -> bool:
-    return key == SUCCESS or key.startswith(f"{FOLDER}/")
+def _is_seen(key: str) -> bool:
+    """Neither hidden nor of the manifest."""
+    ours = key == SUCCESS or key.startswith(f"{FOLDER}/")
+    return not (ours or key.startswith(".") or "/." in key)
 
 
-def _is_input(key: str, without: str | None) -> bool:
-    if key.startswith(".") or "/." in key or _is_ours(key):
-        return False
-    if without and key.startswith(f"{without}/"):
-        return False
-    return _kind(os.path.splitext(key)[1]) is not None  # noqa: PTH122  a million times
-
-
-@cache
+@lru_cache(4096)
 def _kind(suffix: str) -> Literal["still", "film"] | None:
-    name = Path(f"a{suffix}")
+    name = Path(f"a.{suffix}")
     if has_film_suffix(name):
         return "film"
     return "still" if has_picture_suffix(name) else None
 
 
-def _input_row(entry: Entry, shard: Shard) -> tuple[Any, ...]:
-    base, suffix = os.path.splitext(entry.key)  # noqa: PTH122
+def _input_row(entry: Entry, shard: Shard, without: str | None) -> tuple[Any, ...] | None:
+    """None for what is no input: see `Table.add_inputs`."""
+    key = entry.key
+    base, _, suffix = key.rpartition(".")
+    kind = _kind(suffix)
+    if kind is None or not _is_seen(key) or (without and key.startswith(f"{without}/")):
+        return None
     stem = _blob(base.casefold())
-    is_film = _kind(suffix) == "film"
-    size, tag = entry.size, entry.tag
-    return stem, _blob(entry.key), size, tag, entry.modified, is_film, shard.has(stem)
-
-
-def _line_row(fields: dict[str, Any], text: str) -> tuple[Any, ...]:
-    output = fields.get("output")
-    return (
-        _blob(fields["key"]),
-        fields["time"],
-        *(fields.get(name) for name in ("size", "etag", "settings", "outcome")),
-        None if output is None else _blob(output),
-        fields.get("output_size"),
-        text.rstrip("\n"),
-    )
+    film, mine = kind == "film", shard.has(stem)
+    return stem, _blob(key), entry.size, entry.tag, entry.modified, film, mine
 
 
 __all__ = ["Counts", "Row", "Table", "Task"]

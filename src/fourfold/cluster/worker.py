@@ -20,7 +20,7 @@ from fourfold.cluster.manifest import Line, host
 from fourfold.cluster.scratch import Scratch
 from fourfold.cluster.table import Row, Task
 from fourfold.errors import BackendError, FourfoldError, InputError, OutputError, UsageError, shown
-from fourfold.files.addresses import Entry, StorageError, Store, open_store
+from fourfold.files.addresses import Entry, StorageError, Store, beside, open_store
 from fourfold.jobs.claims import Claims
 from fourfold.jobs.engines import Engines, possible_models
 from fourfold.jobs.film import film_engine
@@ -223,7 +223,7 @@ class Worker:
     def _published(self, row: Row, outcome: Outcome) -> tuple[Outcome, Entry | None]:
         if outcome.path is None:
             return outcome, None
-        key = Path(row.key).with_name(outcome.path.name).as_posix()
+        key = beside(row.key, outcome.path.name)
         return outcome, self.stores[1].publish(outcome.path, key)
 
     def _in_place(
@@ -258,7 +258,7 @@ class Worker:
             wanted = target_of(request, source, self.engines.of(request))
         assert wanted.path is not None, "the target is a folder"
         store = self.stores[1]
-        found = store.stat(Path(row.key).with_name(wanted.path.name).as_posix())
+        found = store.stat(beside(row.key, wanted.path.name))
         if found is None or found.modified is None or row.modified is None:
             return None
         if found.modified < row.modified:

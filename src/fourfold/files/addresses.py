@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final, Protocol
 
-from fourfold.errors import FourfoldError, MissingExtra, UsageError
+from fourfold.errors import FourfoldError, InputError, MissingExtra, UsageError, shown
 from fourfold.files.paths import atomic_path
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -60,7 +60,10 @@ class Store(Protocol):
         """One file; None where there is none."""
 
     def local(self, key: str) -> Path | None:
-        """Its path, on a store whose files are read and written in place."""
+        """Its path, on a store whose files are read and written in place.
+
+        `InputError` for the key of another store that names no file of this folder alone.
+        """
 
     def fetch(self, key: str, path: Path) -> None:
         """Copy a file to `path`."""
@@ -79,6 +82,11 @@ def scheme(address: str) -> str | None:
     """`s3` of `s3://bucket/folder`; None for a local path."""
     match = _SCHEME.match(address)
     return match[1].lower() if match else None
+
+
+def beside(key: str, name: str) -> str:
+    """The key of `name` in the folder of `key`; `x//a` is another folder than `x/a` in a bucket."""
+    return f"{key[: key.rfind('/') + 1]}{name}"
 
 
 def open_store(address: str, *, write: bool = False) -> Store:
@@ -114,7 +122,8 @@ class LocalStore:
                     if found.is_dir(follow_symlinks=False):
                         folders += [key] if recursive else []
                     elif found.is_file():
-                        page.append(_local_entry(key, found.stat()))
+                        with suppress(FileNotFoundError):  # gone meanwhile; the others are not
+                            page.append(_local_entry(key, found.stat()))
                     if len(page) == _PAGE:
                         yield page
                         page = []
@@ -128,8 +137,12 @@ class LocalStore:
             return _local_entry(key, found) if stat.S_ISREG(found.st_mode) else None
         return None
 
-    def local(self, key: str) -> Path | None:
+    def local(self, key: str) -> Path:
         """See `Store`."""
+        path = PurePath(key)
+        # "/a", "x//a" and "../a" are three keys of a bucket, and here other files or none of ours.
+        if path.anchor or ".." in path.parts or path.as_posix() != key:
+            raise InputError(f"{shown(key)}: no file of a local folder can have this name")
         return self._root / key
 
     def fetch(self, key: str, path: Path) -> None:
@@ -146,8 +159,8 @@ class LocalStore:
 
     def publish(self, path: Path, key: str) -> Entry:
         """See `Store`."""
-        target = self._root / key
-        with _storage(self.address):
+        target = self.local(key)
+        with _storage(self.address, there=False):
             with atomic_path(target) as part:
                 shutil.copyfile(path, part)
             return _local_entry(key, target.stat())
@@ -184,7 +197,7 @@ class RemoteStore:
 
     def _entry(self, info: dict[str, Any]) -> Entry:
         path = str(info.get("name") or info["Key"])
-        key = path[len(self._root) :].lstrip("/") if path.startswith(self._root) else path
+        key = path.removeprefix(self._root).removeprefix("/")
         tag = info.get("ETag") or info.get("etag") or info.get("md5Hash")
         times = (info.get(name) for name in ("LastModified", "mtime", "updated", "created"))
         changed = next((time for time in times if time), None)
@@ -228,14 +241,22 @@ class RemoteStore:
         folders = [self._path(below)]
         while folders:
             page: list[Entry] = []
-            for info in self._fs.ls(folders.pop().rstrip("/") + end, detail=True):
-                if info["type"] == "directory":
-                    folders += [info["name"]] if recursive else []
-                    continue
-                if info.get("size") is None:  # a page of links
-                    info = self._fs.info(info["name"])  # noqa: PLW2901
-                page.append(self._entry(info))
+            with suppress(
+                FileNotFoundError, NotADirectoryError
+            ):  # gone since its parent was listed
+                for info in self._fs.ls(folders.pop().rstrip("/") + end, detail=True):
+                    if info["type"] == "directory":
+                        folders += [info["name"]] if recursive else []
+                    else:
+                        page += self._described(info)
             yield from (page[i : i + _PAGE] for i in range(0, len(page), _PAGE))
+
+    def _described(self, info: dict[str, Any]) -> Iterator[Entry]:
+        """The entry of a file in a listing, unless it is gone."""
+        with suppress(FileNotFoundError):
+            if info.get("size") is None:  # a page of links
+                info = self._fs.info(info["name"])
+            yield self._entry(info)
 
     def stat(self, key: str) -> Entry | None:
         """See `Store`."""
@@ -262,7 +283,7 @@ class RemoteStore:
     def publish(self, path: Path, key: str) -> Entry:
         """See `Store`."""
         target = self._path(key)
-        with _storage(f"{self.address}/{key}"):
+        with _storage(f"{self.address}/{key}", there=False):
             if self._whole:
                 self._fs.put_file(str(path), target)  # an upload in parts that fails is given up
             else:
@@ -289,15 +310,29 @@ def _local_entry(key: str, found: os.stat_result) -> Entry:
 
 
 @contextmanager
-def _storage(address: str) -> Iterator[None]:
-    """What a store fails with, as `StorageError`; a file that is not there stays what it is."""
+def _storage(address: str, *, there: bool = True) -> Iterator[None]:
+    """What a store fails with, as `StorageError`.
+
+    A file that should be `there` and is not stays what it is; where one is put, the bucket is not.
+    """
     try:
         yield
-    except (FourfoldError, FileNotFoundError, NotADirectoryError):
+    except FourfoldError:
         raise
     except Exception as error:  # each service has exceptions of its own
+        if there and isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise StorageError(f"{address}: the store says: {' '.join(str(said).split())}") from error
 
 
-__all__ = ["Entry", "LocalStore", "RemoteStore", "StorageError", "Store", "open_store", "scheme"]
+__all__ = [
+    "Entry",
+    "LocalStore",
+    "RemoteStore",
+    "StorageError",
+    "Store",
+    "beside",
+    "open_store",
+    "scheme",
+]

@@ -19,6 +19,7 @@ BUNDLED: Final = (
     "srresnet-x4",
     "srresnet-fast-x4",
     "srgan-photo-x4",
+    "srgan-photo-fast-x4",
     "srgan-photo-clean-x4",
 )
 """Files of `BUNDLED_DIR`: for clean pictures, small ones for films, for damaged photographs."""
