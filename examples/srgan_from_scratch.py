@@ -30,7 +30,7 @@ from fourfold.pictures.images import read_pixels, write_pixels
 
 HERE = Path(__file__).parent
 OUT = Path(os.environ.get("OUT", "out"))
-STEPS = int(os.environ.get("STEPS", "150"))  # of each stage
+STEPS = int(os.environ.get("STEPS", "1000"))  # of each stage
 SCALE, CROP, BATCH = 4, 48, 8
 
 rng = np.random.default_rng(0)
@@ -155,6 +155,11 @@ print(f"samples: {OUT / 'samples.webp'}")
 
 # %% [markdown]
 # ![bicubic, stage 1, stage 2, original](../pictures/from-scratch.webp)
+#
+# That was 1000 steps of each stage, a minute on one CPU core. Stage 1 has sharper edges than bicubic
+# and colours that are a little off: its last batches were at 25 to 27 dB. Stage 2 has found grain
+# rather than texture, the error rose from 0.0021 to 0.0029, and D(hr) stayed near 0.7: that is what an
+# adversary alone does, and why the paper puts the content loss beside it.
 #
 # ## Use it
 #

@@ -29,7 +29,7 @@ def test_work_that_is_stopped_says_so_and_leaves_nothing(tmp_path: Path, number:
     noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
     write_pixels(noise, tmp_path / "in" / "large.png")
     command = [sys.executable, "-m", "fourfold", "upscale", str(tmp_path / "in"), "-o"]
-    command.append(str(tmp_path / "out"))
+    command += [str(tmp_path / "out"), "-n", "srgan-x4"]  # named: what auto chose is a line too
     # Started in the background, tests would hand on that Ctrl-C is ignored.
     wrapped = ["python", "-c", _HEED, *command]
     with subprocess.Popen(

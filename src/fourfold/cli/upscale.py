@@ -38,7 +38,7 @@ fourfold upscale photo.jpg                  photo_x4.jpg beside it
 fourfold upscale album -r -o large --fit 4k a folder, as large as fits 4K
 fourfold upscale clip.mp4 --fit 1080p       a film, with its sound
 fourfold upscale - < a.png > b.png          from and to other programs
-fourfold upscale s3://a/in -r -o s3://a/out a bucket; --shard or --engine ray for many machines
+fourfold upscale s3://a/in -r -o s3://a/out a bucket, many machines
 """
 
 
@@ -82,7 +82,7 @@ def upscale(
     denoise: float | None = typer.Option(
         None,
         metavar="0..1",
-        help="Of the photo models: 0 removes nothing, 1 all noise and blocks it can.",
+        help="Photo models: 0 removes nothing, 1 all damage it can.",
         rich_help_panel=_QUALITY,
     ),
     tta: bool = typer.Option(
@@ -121,7 +121,7 @@ def upscale(
     max_pixels: int = typer.Option(
         500_000_000,
         metavar="N",
-        help="Refuse larger results (all frames) before decoding.",
+        help="Refuse larger results.",
         rich_help_panel=_MACHINE,
     ),
     ext: str = typer.Option(
@@ -167,13 +167,13 @@ def upscale(
     pulldown: str = typer.Option(
         "keep",
         metavar="P",
-        help="undo: film that was made video by 3:2 pulldown becomes film again.",
+        help="undo: video made by 3:2 pulldown becomes film.",
         rich_help_panel=_FILMS,
     ),
     realtime: bool = typer.Option(
         False,
         "--realtime",
-        help="The best bundled model that keeps up with the film here.",
+        help="The best bundled model that keeps up.",
         rich_help_panel=_FILMS,
     ),
     preview: bool = typer.Option(
@@ -209,7 +209,7 @@ def upscale(
         _RETRIES,
         min=0,
         metavar="N",
-        help="Further tries where storage fails or a worker dies.",
+        help="Further tries after a failure.",
         rich_help_panel=_MANY,
     ),
     max_errors: int | None = typer.Option(
