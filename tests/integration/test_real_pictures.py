@@ -19,7 +19,7 @@ DEFAULT = REPOSITORY / ".." / "shared" / "data" / "real"
 REFUSED = {
     "truncated.jpg": "not a readable picture",
     "corrupt-header.jpg": "not a readable picture",
-    "l2rgb_read.bmp": "--max-pixels",
+    "l2rgb_read.bmp": "max_pixels",
     "multipage_rgb.tif": "not a readable picture",
 }
 PAGES = {"G31D_MULTI.TIF": 2, "multipage.tiff": 3, "animated-loop-3.webp": 10}

@@ -179,7 +179,7 @@ def test_films_go_by_frames_of_their_beginning(tmp_path: Path) -> None:
     clean = film(tmp_path / "clean.mp4", [small] * 6)
     damaged = film(tmp_path / "noisy.mp4", black + [noisy(small, 25, seed) for seed in range(9)])
     engines = Engines()
-    for path, model in ((clean, "srresnet-fast-x4"), (damaged, PHOTO)):
+    for path, model in ((clean, "srresnet-fast-x4"), (damaged, "srgan-photo-fast-x4")):
         upscaler, why = film_engine(Request(source=path), engines)
         assert upscaler.network.name == model, why
         assert film_engine(Request(source=path), engines) == (upscaler, why)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 from fourfold.engine.suits import Verdict
-from fourfold.weights.zoo import BUNDLED, DEFAULT_MODEL
+from fourfold.weights.zoo import DEFAULT_MODEL
 
 AUTO: Final = "auto"
 """The name that leaves the choice to `choose`."""
@@ -14,10 +14,7 @@ Input = Literal["still", "film"]
 """A picture by itself, or frames one after another."""
 
 CLEAN: Final[dict[Input, str]] = {"still": DEFAULT_MODEL, "film": "srresnet-fast-x4"}
-PHOTO: Final[dict[Input, str]] = {
-    "still": "srgan-photo-x4",
-    "film": next(n for n in ("srgan-photo-fast-x4", "srgan-photo-x4") if n in BUNDLED),
-}
+PHOTO: Final[dict[Input, str]] = {"still": "srgan-photo-x4", "film": "srgan-photo-fast-x4"}
 
 
 class ModelChoice(NamedTuple):
@@ -47,7 +44,7 @@ def choose(
         return ModelChoice(PHOTO[kind], "denoise is a blend with it")
     if verdict is not None:
         return ModelChoice((PHOTO if verdict.kind == "photo" else CLEAN)[kind], verdict.why)
-    good = "fast and steady" if kind == "film" else "most detail"
+    good = "fast" if kind == "film" else "most detail"
     return ModelChoice(CLEAN[kind], f"{good}; {PHOTO[kind]} where noise or compression is seen")
 
 

@@ -295,9 +295,8 @@ class _Ops:
     """Operations of OpenVINO by the names used here."""
 
     def __init__(self, precision: str) -> None:
-        from openvino import opset13
-
-        self.op, self._precision = opset13, precision
+        self.op: Any = runtime_module("openvino.opset13")
+        self._precision = precision
 
     def exact(self, kernel: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], int]:
         """A kernel that loses nothing in this precision, for so many copies of its input."""
