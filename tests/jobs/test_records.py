@@ -176,6 +176,16 @@ def test_results_of_earlier_runs_are_no_inputs(tmp_path: Path) -> None:
     assert sorted(path.name for path in left_out) == sorted(MADE)
 
 
+def test_a_result_named_beside_what_it_was_made_of_is_no_input(tmp_path: Path) -> None:
+    a = picture(tmp_path / "a.png")
+    made = upscale_file(a, upscaler=Nearest()).path
+    others = picture(tmp_path / "b_x2.png"), picture(tmp_path / "b.png")  # nobody's results
+    requests, left_out = find_requests(str(path) for path in (a, made, *others))
+    assert [r.path for r in requests] == [a, *others]
+    assert left_out == [made]
+    assert [r.path for r in find_requests([str(made)])[0]] == [made]
+
+
 def test_a_record_tells_a_result_whatever_its_name(tmp_path: Path) -> None:
     made = upscale_file(picture(tmp_path / "a.png"), upscaler=Nearest()).path
     moved = made.rename(tmp_path / "out.png")

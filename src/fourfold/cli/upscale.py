@@ -273,6 +273,9 @@ def upscale(
     if not requests:
         rest = f" but {len(left_out)} results of earlier runs; name those to take them"
         _note(" ".join(names), [f"no picture or film{rest if left_out else ''}"])
+    for path in left_out:
+        if requests and str(path) in names:
+            _note(str(path), ["left out: made of another input; to enlarge it, name it alone"])
     for name in useless_for_all(requests):
         _note(option(name), ["without effect on these inputs"])
     with terminable():

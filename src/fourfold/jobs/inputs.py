@@ -35,9 +35,9 @@ def find_requests(
 ) -> tuple[list[Request], list[Path]]:
     """A request for each picture and film behind names, folders and globs; and what is left out.
 
-    Files of folders and globs that are results of earlier runs are left out; given by its own name
-    each is an input like any other. `options` are those of `Request`. Raises `UsageError`, and
-    `InputError` for a glob that matches nothing.
+    Files of folders and globs that are results of earlier runs are left out; given by its own name,
+    without what it was made of, each is an input like any other. `options` are those of `Request`.
+    Raises `UsageError`, and `InputError` for a glob that matches nothing.
     """
     request = Request(source=STDIO, target=target, **options)
     leave_out = None if target in (None, STDIO) else Path(str(target))
@@ -101,7 +101,8 @@ def without_results(found: Iterable[Found], suffix: str | None = None) -> list[F
     """Leave out files of folders and globs that an earlier run has made.
 
     They say so themselves (`jobs.records`), or are called like a result of another that is there:
-    `a_x4.png` or `a_1080p.png` beside `a.jpg`, or with the `suffix` of this run.
+    `a_x4.png` or `a_1080p.png` beside `a.jpg`, or with the `suffix` of this run. Those of which both
+    is true are left out where they are named, too: a shell has turned `*.png` into names.
     """
     items = list(found)
     stems = {item.path.with_suffix("") for item in items}
@@ -111,12 +112,13 @@ def without_results(found: Iterable[Found], suffix: str | None = None) -> list[F
         path = item.path
         if format_of_suffix(path) is None and path.suffix.lower() not in FILM_FORMATS:
             return False
-        match = ending.search(path.stem)
-        if match and match.start() and path.with_name(path.stem[: match.start()]) in stems:
-            return True
-        return read_record(path) is not None
+        begin = ending.sub("", path.stem)
+        called = begin not in ("", path.stem) and path.with_name(begin) in stems
+        if item.named:
+            return called and read_record(path) is not None
+        return called or read_record(path) is not None
 
-    return [item for item in items if item.named or not is_result(item)]
+    return [item for item in items if not is_result(item)]
 
 
 __all__ = ["find_inputs", "find_requests", "useless_for_all", "without_results"]
