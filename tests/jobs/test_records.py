@@ -178,7 +178,7 @@ def test_results_of_earlier_runs_are_no_inputs(tmp_path: Path) -> None:
 
 def test_a_result_named_beside_what_it_was_made_of_is_no_input(tmp_path: Path) -> None:
     a = picture(tmp_path / "a.png")
-    made = upscale_file(a, upscaler=Nearest()).path
+    made = upscale_file(a, upscaler=Nearest(), suffix="-big").path
     others = picture(tmp_path / "b_x2.png"), picture(tmp_path / "b.png")  # nobody's results
     requests, left_out = find_requests(str(path) for path in (a, made, *others))
     assert [r.path for r in requests] == [a, *others]

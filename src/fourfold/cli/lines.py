@@ -1,8 +1,9 @@
-"""One line of text or JSON for any file name, also one that is no text."""
+"""Lines of text or JSON for any file name, also one that is no text."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,4 +34,12 @@ def by_models(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} by {model}" for model, count in ordered)
 
 
-__all__ = ["by_models", "json_line", "one_line"]
+def list_failures(failures: list[str], *, total: int) -> None:
+    """All that failed, at the end where it is seen."""
+    if len(failures) > 1:
+        print(f"fourfold: {len(failures)} of {total} failed:", file=sys.stderr)
+    for reason in failures:
+        print(one_line(f"fourfold: {reason}"), file=sys.stderr)
+
+
+__all__ = ["by_models", "json_line", "list_failures", "one_line"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fourfold.cli.lines import by_models, json_line, one_line
+from fourfold.cli.lines import by_models, json_line, list_failures, one_line
 from fourfold.cli.many import is_for_many, terminable, upscale_many
 from fourfold.cli.streams import in_time, standard_output
 from fourfold.cli.verbose import VERBOSE
@@ -222,7 +222,7 @@ def upscale(
     verbose: bool = VERBOSE,
 ) -> int:
     """Make pictures and films larger; existing results are skipped, so the same command continues."""
-    from fourfold.jobs.inputs import find_requests, useless_for_all
+    from fourfold.jobs.inputs import find_requests
 
     names = _names([*(inputs or []), *also])
     out = standard_output(names, out)
@@ -273,17 +273,23 @@ def upscale(
     if not requests:
         rest = f" but {len(left_out)} results of earlier runs; name those to take them"
         _note(" ".join(names), [f"no picture or film{rest if left_out else ''}"])
-    for path in left_out:
-        if requests and str(path) in names:
-            _note(str(path), ["left out: made of another input; to enlarge it, name it alone"])
-    for name in useless_for_all(requests):
-        _note(option(name), ["without effect on these inputs"])
+    _say_left_out({str(path) for path in left_out}.intersection(names), requests)
     with terminable():
         requests = [in_time(request) if realtime else request for request in requests]
         todo = _plan_all if dry_run else partial(_run_all, quiet=out == "-")
         failures = todo(requests, as_json=as_json)
-    _list_failures(failures, total=len(requests))
+    list_failures(failures, total=len(requests))
     return 1 if failures else 0
+
+
+def _say_left_out(results: Iterable[str], requests: list[Request]) -> None:
+    """Notes of what was given and does nothing."""
+    from fourfold.jobs.inputs import useless_for_all
+
+    for name in sorted(results) if requests else ():
+        _note(name, ["left out: made of another input; to enlarge it, name it alone"])
+    for name in useless_for_all(requests):
+        _note(option(name), ["without effect on these inputs"])
 
 
 def _names(names: list[str]) -> list[str]:
@@ -385,11 +391,3 @@ def _report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
 def _note(name: str, notes: Iterable[str]) -> None:
     for note in notes:
         print(one_line(f"fourfold: note: {name}: {note}"), file=sys.stderr)
-
-
-def _list_failures(failures: list[str], *, total: int) -> None:
-    """All that failed, at the end where it is seen."""
-    if len(failures) > 1:
-        print(f"fourfold: {len(failures)} of {total} failed:", file=sys.stderr)
-    for reason in failures:
-        print(one_line(f"fourfold: {reason}"), file=sys.stderr)

@@ -101,8 +101,8 @@ def without_results(found: Iterable[Found], suffix: str | None = None) -> list[F
     """Leave out files of folders and globs that an earlier run has made.
 
     They say so themselves (`jobs.records`), or are called like a result of another that is there:
-    `a_x4.png` or `a_1080p.png` beside `a.jpg`, or with the `suffix` of this run. Those of which both
-    is true are left out where they are named, too: a shell has turned `*.png` into names.
+    `a_x4.png` or `a_1080p.png` beside `a.jpg`, or with the `suffix` of this run. Named ones are left
+    out where they say so and what their name begins with is named too: a shell did that to `*.png`.
     """
     items = list(found)
     stems = {item.path.with_suffix("") for item in items}
@@ -112,10 +112,12 @@ def without_results(found: Iterable[Found], suffix: str | None = None) -> list[F
         path = item.path
         if format_of_suffix(path) is None and path.suffix.lower() not in FILM_FORMATS:
             return False
+        if item.named:
+            begins = (path.stem[:end] for end in range(1, len(path.stem)))
+            beside = any(path.with_name(begin) in stems for begin in begins)
+            return beside and read_record(path) is not None
         begin = ending.sub("", path.stem)
         called = begin not in ("", path.stem) and path.with_name(begin) in stems
-        if item.named:
-            return called and read_record(path) is not None
         return called or read_record(path) is not None
 
     return [item for item in items if not is_result(item)]
