@@ -202,6 +202,7 @@ def test_sizes_that_break_a_rule_are_filled_up_as_spandrel_does(tmp_path, draw):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", made_networks.NETWORKS)
+@pytest.mark.filterwarnings("ignore")  # spandrel's, which is the judge here
 def test_every_network_equals_torch_whole_and_tiled(name, tmp_path, draw):
     path = made_networks.write(name, tmp_path / "net.pth")
     lr = draw(200, 300)[..., : 1 if "grey" in name else 3]

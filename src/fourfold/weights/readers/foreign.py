@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -42,7 +43,11 @@ def read_foreign(path: Path) -> Foreign:
     spandrel = _spandrel()
     state = read_state_dict(path)
     try:
-        found = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(state))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old calls in networks' own code: nothing to act on
+            found = spandrel.ModelLoader().load_from_state_dict(
+                spandrel.canonicalize_state_dict(state)
+            )
     except spandrel.UnsupportedModelError as error:
         raise ModelError(
             f"{path}: want the weights of a network that spandrel knows, got {len(state)} values "
