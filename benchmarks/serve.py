@@ -169,8 +169,10 @@ def measure(folder: Path, count: int, each: int, side: int, model: str) -> dict[
         quiet = pool.submit(probe, port).result()
         cpu, _ = used(pid)
         asked = pool.submit(probe, port, ended)
-        seconds = pool.submit(clients, port, pictures, results, count, model).result()
-        ended.set()
+        try:
+            seconds = pool.submit(clients, port, pictures, results, count, model).result()
+        finally:
+            ended.set()  # or the other process would ask for ever
         answers = asked.result()
         end_cpu, peak = used(pid)
     again = folder / "again"
@@ -197,7 +199,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--each", type=int, default=4)
     parser.add_argument("--side", type=int, default=64)
-    parser.add_argument("--model", default="auto")
+    parser.add_argument("--model", default="srgan-x4")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
