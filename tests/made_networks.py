@@ -11,7 +11,6 @@ import importlib
 import importlib.machinery
 import sys
 import types
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -184,11 +183,7 @@ def module(name: str):
     spandrel()
     place, kind, options = NETWORKS[name]
     torch.manual_seed(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of old calls in their code, not in ours
-        network = getattr(importlib.import_module(f"spandrel.architectures.{place}"), kind)(
-            **options
-        )
+    network = getattr(importlib.import_module(f"spandrel.architectures.{place}"), kind)(**options)
     network.eval()
     _brighten(network, options.get("num_in_ch", 3))
     return network

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -107,23 +106,6 @@ def test_a_plot_without_points_is_empty():
     assert plot_svg([{"psnr_y": None, "model": "x"}], title="t") == ""
     same = [{"psnr_y": 30.0, "model": "x", "megapixels_per_second": 1.0}]
     assert "NaN" not in plot_svg(same, title="t")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Debian's or any other Chromium, driven by Playwright."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("FOURFOLD_CHROMIUM") or next(
-        filter(None, map(shutil.which, names)), None
-    )
-    if not found:
-        pytest.skip("no chromium on this machine; set FOURFOLD_CHROMIUM to one")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=arguments, timeout=120_000)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

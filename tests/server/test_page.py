@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import shutil
 import threading
 import time
 import zipfile
@@ -22,30 +21,7 @@ from tests.made_services import png
 
 pytestmark = pytest.mark.timeout(280)
 
-FLAGS = [
-    f"--{flag}"
-    for flag in (
-        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run"),
-        *("disable-dev-shm-usage", "disable-background-networking"),
-        *("disable-component-update", "disable-sync"),
-    )
-]
 AXE = Path(os.environ.get("FOURFOLD_AXE", "node_modules/axe-core/axe.min.js"))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("FOURFOLD_CHROMIUM") or next(
-        filter(None, map(shutil.which, names)), None
-    )
-    if not found:
-        pytest.skip("no chromium on this machine; set FOURFOLD_CHROMIUM to one")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS, timeout=120_000)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

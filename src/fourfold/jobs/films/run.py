@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -89,7 +89,7 @@ def estimate_video(
         guess=guess,
         seconds=None if total is None else total / fps,
         megapixels_per_second=fps * plan.result_pixels / 1e6,
-        notes=notes_of(plan),
+        notes=_notes(plan),
     )
 
 
@@ -134,6 +134,15 @@ def run_video(
         meter.joining()
         joined = _publish(plan, scratch, source, sign)
     others = remove_scratch(plan.output, scratch.folder)
+    told = (*upscaler.notes(plan.info.height, plan.info.width), *others)
+    result = result_of(plan, rendered, joined, told=told, resumed=resumed)
+    return replace(result, seconds=time.perf_counter() - started)
+
+
+def result_of(
+    plan: Plan, rendered: Rendered, joined: Joined, *, told: Iterable[str], resumed: int = 0
+) -> VideoResult:
+    """What came of a film, but for the time it took; `told` stands among its notes."""
     return VideoResult(
         output=plan.output,
         width=plan.encoding.width,
@@ -142,15 +151,9 @@ def run_video(
         frames=rendered.frames,
         resumed=resumed,
         repeated=rendered.repeated,
-        seconds=time.perf_counter() - started,
-        notes=(
-            *notes_of(plan),
-            *upscaler.notes(plan.info.height, plan.info.width),
-            *others,
-            *unusual(plan, rendered),
-            *joined.notes,
-        ),
-        damage=damage_of(plan, rendered, joined),
+        seconds=0.0,
+        notes=(*_notes(plan), *told, *_unusual(plan, rendered), *joined.notes),
+        damage=_damage(plan, rendered, joined),
     )
 
 
@@ -207,7 +210,7 @@ def _closed(plan: Plan, files: list[Path]) -> Window:
     return replace(plan.window, end=end if wanted is None else min(end, wanted))
 
 
-def notes_of(plan: Plan) -> tuple[str, ...]:
+def _notes(plan: Plan) -> tuple[str, ...]:
     """What was decided, a sentence each."""
     notes = [] if plan.suffix_note is None else [plan.suffix_note]
     if plan.pulldown:
@@ -223,7 +226,7 @@ def notes_of(plan: Plan) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def unusual(plan: Plan, rendered: Rendered) -> list[str]:
+def _unusual(plan: Plan, rendered: Rendered) -> list[str]:
     """What the frames have shown, a sentence each."""
     notes = []
     if rendered.moved:
@@ -233,7 +236,7 @@ def unusual(plan: Plan, rendered: Rendered) -> list[str]:
     return notes
 
 
-def damage_of(plan: Plan, rendered: Rendered, joined: Joined) -> str | None:
+def _damage(plan: Plan, rendered: Rendered, joined: Joined) -> str | None:
     """What is missing or broken in the source, in words; None when nothing is."""
     parts = []
     if rendered.damaged:
@@ -251,10 +254,8 @@ __all__ = [
     "Progress",
     "VideoResult",
     "VideoSettings",
-    "damage_of",
     "estimate_video",
-    "notes_of",
     "plan_video",
+    "result_of",
     "run_video",
-    "unusual",
 ]

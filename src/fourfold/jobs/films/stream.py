@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fourfold.engine.upscaler import Upscaler
-from fourfold.errors import InputError
+from fourfold.errors import InputError, option
 from fourfold.films.decode import FrameReader
 from fourfold.films.encode import to_frame
 from fourfold.films.join import Joined
@@ -23,9 +23,9 @@ from fourfold.films.packets import Stamp
 from fourfold.films.probe import probe
 from fourfold.imaging.arrays import AnyImage
 from fourfold.jobs.films.progress import Meter, Report, trial_speed
-from fourfold.jobs.films.run import VideoResult, damage_of, notes_of, unusual
+from fourfold.jobs.films.run import VideoResult, result_of
 from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan
-from fourfold.jobs.films.work import Rendered, enlarge_into
+from fourfold.jobs.films.work import enlarge_into
 from fourfold.jobs.stages import Channel
 
 _NAME: Final = Path("standard output.mkv")
@@ -89,29 +89,9 @@ def stream_video(
         cancelled=_until_nobody_reads(cancel) if target == STDOUT else cancel,
     )
     (joined,) = sent
-    return _result(plan, rendered, joined, upscaler, time.perf_counter() - started)
-
-
-def _result(
-    plan: Plan, rendered: Rendered, joined: Joined, upscaler: Upscaler, seconds: float
-) -> VideoResult:
-    return VideoResult(
-        output=plan.output,
-        width=plan.encoding.width,
-        height=plan.encoding.height,
-        shown=plan.info.shown_size(plan.encoding.width, plan.encoding.height),
-        frames=rendered.frames,
-        resumed=0,
-        repeated=rendered.repeated,
-        seconds=seconds,
-        notes=(
-            *notes_of(plan),
-            *upscaler.notes(plan.info.height, plan.info.width),
-            *unusual(plan, rendered),
-            *joined.notes,
-        ),
-        damage=damage_of(plan, rendered, joined),
-    )
+    told = upscaler.notes(plan.info.height, plan.info.width)
+    result = result_of(plan, rendered, joined, told=told)
+    return replace(result, seconds=time.perf_counter() - started)
 
 
 def _origin(plan: Plan) -> Fraction:
@@ -119,7 +99,9 @@ def _origin(plan: Plan) -> Fraction:
     window = plan.window
     first = next(iter(FrameReader(plan.info, start=window.start, end=window.end)), None)
     if first is None:
-        raise InputError(f"{plan.info.path}: no frame between --start and --end")
+        raise InputError(
+            f"{plan.info.path}: no frame between {option('start')} and {option('end')}"
+        )
     return min(window.origin, first.pts * plan.info.time_base)
 
 
