@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
 
-from fourfold.files.locks import remove_abandoned, take_lock
+from fourfold.files.locks import Lock, take_lock
 
 
 class Scratch:
@@ -17,7 +17,7 @@ class Scratch:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._lock: Any = None
+        self._lock: Lock | None = None
         self._making = threading.Lock()
 
     @property
@@ -27,21 +27,23 @@ class Scratch:
             if self._folder is None:
                 root = Path(tempfile.gettempdir()) / f"fourfold-scratch-{_user()}"
                 root.mkdir(mode=0o700, exist_ok=True)
-                for lock in root.glob("*.lock"):
-                    if remove_abandoned(lock, said=True):
-                        shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-                folder = Path(tempfile.mkdtemp(dir=root))
-                self._lock = take_lock(folder.with_name(f"{folder.name}.lock"))
+                for path in root.glob("*.lock"):
+                    if abandoned := take_lock(path):  # and hold it: its name is nobody's meanwhile
+                        shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                        abandoned.release()
+                while self._lock is None:  # before there is a folder that a cleaner could remove
+                    folder = root / secrets.token_hex(8)
+                    self._lock = take_lock(folder.with_suffix(".lock"))
+                folder.mkdir(mode=0o700)
                 self._folder = folder
             return self._folder
 
     def close(self) -> None:
         """Remove the folder."""
-        if self._folder is not None:
+        if self._folder is not None and self._lock is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-            if self._lock is not None:
-                self._lock.release()
-            self._folder = None
+            self._lock.release()
+            self._folder = self._lock = None
 
 
 def _user() -> int:
