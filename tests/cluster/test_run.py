@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from fourfold.cluster.shards import Shard
 from fourfold.cluster.worker import Batch, Worker
 from fourfold.errors import InputError, OutputError, UsageError
 from fourfold.files.addresses import Entry, StorageError, open_store
+from fourfold.jobs.claims import Claims
 from fourfold.jobs.inputs import find_requests
 from fourfold.jobs.pipeline import run_all
 from fourfold.jobs.stages import Cancelled
@@ -287,11 +289,27 @@ def test_keys_that_lead_out_of_the_folder_fail(
     assert run_batch(batch(source=source.address, target=f"memory://{tmp_path.name}/out")).done == 4
 
 
+def test_a_result_that_another_run_is_at_is_tried_again(
+    batch: Made, album: Album, tmp_path: Path
+) -> None:
+    album("a.png", "b.png")
+    out = tmp_path / "out"
+    with ExitStack() as held:
+        Claims().take(out / "a_x2.png", owner="b", record={}, overwrite=False, held=held)
+        ended = threading.Timer(0.5, held.close)  # before the first try of several
+        ended.start()
+        state = run_batch(batch(target=str(out), retries=3))
+        ended.join(60)
+    assert (state.done, state.failed) == (2, 0)
+    assert manifest(out)["a.png"]["tries"] > 1
+
+
 def test_two_runs_at_once_lose_nothing(
     batch: Made, album: Album, target: str, tmp_path: Path, model: Path
 ) -> None:
     source = album(*(f"{name}.png" for name in "abcdefgh"))
-    both = [threading.Thread(target=run_batch, args=(batch(target=target),)) for _ in range(2)]
+    runs = batch(target=target, retries=3)
+    both = [threading.Thread(target=run_batch, args=(runs,)) for _ in range(2)]
     for thread in both:
         thread.start()
     for thread in both:

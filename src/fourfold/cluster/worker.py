@@ -21,7 +21,7 @@ from fourfold.cluster.scratch import Scratch
 from fourfold.cluster.table import Row, Task
 from fourfold.errors import BackendError, FourfoldError, InputError, OutputError, UsageError, shown
 from fourfold.files.addresses import Entry, StorageError, Store, beside, open_store
-from fourfold.jobs.claims import Claims
+from fourfold.jobs.claims import Busy, Claims
 from fourfold.jobs.engines import Engines, possible_models
 from fourfold.jobs.film import film_engine
 from fourfold.jobs.looks import remembered
@@ -272,8 +272,11 @@ class Worker:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether another try may succeed: not where the input itself is at fault."""
-    if isinstance(error, (StorageError, BackendError, MemoryError)):
+    """Whether another try may succeed: not where the input itself is at fault.
+
+    Who is `Busy` may be a second run, whose result is then found.
+    """
+    if isinstance(error, (StorageError, BackendError, MemoryError, Busy)):
         return True
     return isinstance(error, OutputError) and isinstance(error.__cause__, OSError)
 
