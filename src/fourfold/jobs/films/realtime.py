@@ -9,14 +9,12 @@ from typing import Final
 
 from fourfold.engine.upscaler import Upscaler
 from fourfold.films.encode import SegmentEncoder, to_frame
-from fourfold.films.packets import Stamp
-from fourfold.imaging.arrays import AnyImage
 from fourfold.jobs.engines import Engines, choose_model, is_open, open_upscaler, pixel_rate
 from fourfold.jobs.film import film_engine, plan_film
 from fourfold.jobs.films.settings import Plan
-from fourfold.jobs.films.work import enlarge_into
+from fourfold.jobs.films.work import Shown, enlarge_into
 from fourfold.jobs.request import Request
-from fourfold.jobs.stages import Cancelled, Channel
+from fourfold.jobs.stages import Cancelled
 from fourfold.weights.zoo import BLEND_ONLY, BUNDLED, get_model
 
 TRIAL_SECONDS: Final = 2.0
@@ -78,7 +76,7 @@ def measured(upscaler: Upscaler, plan: Plan, seconds: float) -> float:
     """Frames a second from decoder to encoder; the first, which opens everything, is not counted."""
     times: list[float] = []
 
-    def sink(enlarged: Channel[tuple[AnyImage, Stamp]]) -> None:
+    def sink(enlarged: Shown) -> None:
         encoder = SegmentEncoder(plan.encoding)
         for pixels, stamp in enlarged:
             encoder.add(to_frame(pixels, plan.encoding), stamp)
