@@ -128,7 +128,7 @@ def run_video(
             total=plan.expected_frames,
             guess=_guess(plan),
             resumed=resumed,
-            trial_fps=trial_speed(upscaler, plan.info, plan.yuv),
+            trial_fps=trial_speed(upscaler, plan.info, plan.yuv) if progress else 0.0,
             report=progress or _silent,
         )
         meter.start()

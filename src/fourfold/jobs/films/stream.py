@@ -60,7 +60,7 @@ def stream_video(
         pixels=plan.result_pixels,
         total=plan.expected_frames,
         resumed=0,
-        trial_fps=trial_speed(upscaler, plan.info, plan.yuv),
+        trial_fps=trial_speed(upscaler, plan.info, plan.yuv) if progress else 0.0,
         report=progress or (lambda _: None),
     )
     meter.start()
