@@ -27,7 +27,7 @@ from fourfold.jobs.films.run import (
 from fourfold.jobs.films.scratch import open_scratch
 from fourfold.jobs.films.work import render
 from fourfold.jobs.size import TargetSize
-from fourfold.weights.format import save_model
+from fourfold.weights.format import Model, save_model
 from tests.made_films import frames, make_film, packets, times
 from tests.models import tiny_model
 
@@ -163,9 +163,9 @@ def test_parts_made_anywhere_in_any_order_are_the_film(film: Path, tmp_path: Pat
 
 
 @NEEDS_KILL
-def test_five_kills_change_nothing(film: Path, tmp_path: Path) -> None:
-    model = tmp_path / "tiny.safetensors"
-    save_model(tiny_model(scale=2, num_blocks=1, width=4), model)
+def test_five_kills_change_nothing(film: Path, tmp_path: Path, small: Model) -> None:
+    model = tmp_path / "small.safetensors"
+    save_model(small, model)
     straight = run(film, tmp_path / "straight.mp4", model)
     assert straight.frames == FRAMES
 
