@@ -25,7 +25,7 @@ av = pytest.importorskip("av")
 VARYING = (0, 2, 3, 5, 9, 10, 11, 14)
 
 
-def sent(source: Path, up: Upscaler, **settings: Any) -> Path:
+def sent(source: Path, up: Upscaler, *, progress: Any = None, **settings: Any) -> Path:
     """What a pipe brings, as a file.
 
     Another process reads: FFmpeg's end of a file is written with Python's lock held.
@@ -41,7 +41,7 @@ def sent(source: Path, up: Upscaler, **settings: Any) -> Path:
         assert reader.stdin is not None
         try:
             pipe = f"pipe:{reader.stdin.fileno()}"
-            stream_video(source, up, VideoSettings(**settings), target=pipe)
+            stream_video(source, up, VideoSettings(**settings), progress=progress, target=pipe)
         finally:
             reader.stdin.close()
             reader.wait(60)
@@ -63,6 +63,15 @@ def test_a_limit_ends_sound_too(tmp_path: Path, up: Upscaler) -> None:
     result = sent(source, up, frames=5)
     assert len(times(result)) == 5
     assert max(time for time, _ in packets(result, "audio")) <= 5 / 12
+
+
+def test_nobody_listens_to_what_decoder_threads_say(tmp_path: Path, up: Upscaler) -> None:
+    """One that logs would wait for Python's lock, which is held where it is waited for."""
+    source = make_film(tmp_path / "film.mkv", stamps=range(24))
+    levels: list[int | None] = []
+    sent(source, up, progress=lambda _: levels.append(av.logging.get_level()))
+    assert len(levels) > 24
+    assert set(levels) == {None}
 
 
 def save_tiny(folder: Path) -> str:
