@@ -10,9 +10,16 @@ import pytest
 
 from fourfold import Upscaler
 from tests.made_films import make_film, upscale_video
+from tests.models import tiny_model
 
 av = pytest.importorskip("av")
 LONG: dict[str, Any] = {"stamps": range(40), "options": {"g": "5"}}
+
+
+@pytest.fixture(scope="module")
+def up() -> Upscaler:
+    """One is enough: how frames are made tells nothing of what is missing."""
+    return Upscaler(tiny_model(scale=2, num_blocks=1, width=4))
 
 
 @pytest.mark.parametrize(
