@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import threading
 import time
 import zipfile
 from pathlib import Path
@@ -14,10 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from fourfold import upscale_bytes
-from fourfold.server.run import serve as answer
-from fourfold.server.settings import Settings
 from tests.made_films import make_film
-from tests.made_services import png
+from tests.made_services import png, serving
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -26,23 +23,8 @@ AXE = Path(os.environ.get("FOURFOLD_AXE", "node_modules/axe-core/axe.min.js"))
 
 @pytest.fixture
 def address(tmp_path):
-    """A service on a free port, in a thread of this process."""
-    ports: list[int] = []
-    servers: list = []
-    settings = Settings(data=tmp_path / "data")
-    thread = threading.Thread(
-        target=answer,
-        args=(settings,),
-        kwargs={"port": 0, "ready": ports.append, "opened": servers.append},
-    )
-    thread.start()
-    deadline = time.monotonic() + 60
-    while not ports and thread.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{ports[0]}/"
-    servers[0].handle_exit(2, None)
-    thread.join(60)
-    assert not thread.is_alive()
+    with serving(tmp_path) as (_, port):
+        yield f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture
