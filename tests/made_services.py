@@ -15,6 +15,7 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from fourfold import Upscaler
+from fourfold.jobs.engines import Engines
 from fourfold.server.run import serve
 from fourfold.server.settings import Settings
 from tests.made_pictures import image
@@ -53,14 +54,21 @@ class Client(TestClient):
 
 
 @contextmanager
-def serving(folder: Path, **settings: Any) -> Iterator[tuple[uvicorn.Server, int]]:
+def serving(
+    folder: Path, *, engines: Engines | None = None, **settings: Any
+) -> Iterator[tuple[uvicorn.Server, int]]:
     """A service on a free port, in a thread of this process: the server and the port."""
     ports: list[int] = []
     servers: list[uvicorn.Server] = []
     thread = threading.Thread(
         target=serve,
         args=(Settings(data=folder / "data", **settings),),
-        kwargs={"port": 0, "ready": ports.append, "opened": servers.append},
+        kwargs={
+            "port": 0,
+            "engines": engines,
+            "ready": ports.append,
+            "opened": servers.append,
+        },
     )
     thread.start()
     deadline = time.monotonic() + 60

@@ -55,10 +55,15 @@ JobOf = Annotated[Job, Depends(job_of)]
 RangeOf = Annotated[str | None, Header()]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
 _STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
-_BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}},
-    206: {"description": "A range of it"},
-}
+
+
+def _bytes(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """Answers of these media types, for the OpenAPI document."""
+    content: dict[str, Any] = {kind: {} for kind in kinds}
+    return {200: {"content": content}, 206: {"description": "A range of it", "content": content}}
+
+
+_FILES: Final = _bytes("image/*", "video/*", "application/octet-stream")
 
 
 @router.get("/jobs")
@@ -99,21 +104,21 @@ def _events(service: Service, stream: AsyncIterator[str]) -> StreamingResponse:
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-@router.get("/jobs/{id}/result", response_class=FileResponse, responses=_BYTES)
+@router.get("/jobs/{id}/result", response_class=FileResponse, responses=_FILES)
 async def get_result(service: ServiceOf, job: JobOf, range: RangeOf = None) -> Response:
     """The result; 409 while there is none."""
     path = service.result(job)
     return await run_in_threadpool(_file, path, result_name(job.name, path.name), range)
 
 
-@router.get("/jobs/{id}/input", response_class=FileResponse, responses=_BYTES)
+@router.get("/jobs/{id}/input", response_class=FileResponse, responses=_FILES)
 async def get_input(service: ServiceOf, job: JobOf, range: RangeOf = None) -> Response:
     """The file that was sent."""
     path = service.folder.input(job.id, job.suffix)
     return await run_in_threadpool(_file, path, job.name, range)
 
 
-@router.get("/jobs/{id}/preview", response_class=FileResponse, responses=_BYTES)
+@router.get("/jobs/{id}/preview", response_class=FileResponse, responses=_bytes("image/webp"))
 async def get_preview(
     service: ServiceOf,
     job: JobOf,
@@ -153,7 +158,11 @@ def _file(path: Path, name: str, range: str | None) -> Response:
         raise Problem(404, gone) from error
 
 
-@router.get("/results.zip", response_class=StreamingResponse, responses=_BYTES)
+@router.get(
+    "/results.zip",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/zip": {}}}},
+)
 def get_results(
     service: ServiceOf, owner: Owner, id: Annotated[list[str] | None, Query()] = None
 ) -> StreamingResponse:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fourfold.errors import UsageError
+from fourfold.jobs.engines import Engines
 from fourfold.server.app import create_app
 from fourfold.server.settings import Settings
 
@@ -86,10 +87,12 @@ def serve(
     port: int,
     ready: Callable[[int], None],
     opened: Callable[[uvicorn.Server], None] | None = None,
+    engines: Engines | None = None,
 ) -> None:
     """Answer on `port` (0: any free one) until SIGINT or SIGTERM; `ready` is told the port.
 
-    `opened` is given the server before it begins, for programs that stop it themselves.
+    `opened` is given the server before it begins, for programs that stop it themselves; `engines`
+    are those of a test.
 
     Raises `UsageError` where the port or the data folder cannot be used.
     """
@@ -104,7 +107,7 @@ def serve(
             raise UsageError(
                 f"--port {port}: cannot be used ({error.strerror or error}); choose another"
             ) from error
-        app = create_app(settings)
+        app = create_app(settings, engines)
         config = uvicorn.Config(
             app,
             http=type("_Connection", (_Patient,), {"patience": settings.patience}),

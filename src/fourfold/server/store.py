@@ -46,6 +46,9 @@ CREATE INDEX IF NOT EXISTS waiting ON jobs (state, film, created);
 CREATE INDEX IF NOT EXISTS sizes ON jobs (bytes, result_bytes);
 """
 
+_OF_USER: Final = "owner = ? AND state != 'cancelled'"
+"""A job that is deleted is gone for its user, though its tile may have to end first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -149,15 +152,17 @@ class Store:
         return job
 
     def get(self, id_: str, owner: str | None = None) -> Job | None:
-        """None for ids that are unknown, or somebody else's."""
+        """None for ids that are unknown; for a user also those of others, and what is cancelled."""
         with self._reading:
             row = self._asked.execute("SELECT * FROM jobs WHERE id = ?", (id_,)).fetchone()
         job = None if row is None else self._current(_job(row))
-        return job if job is not None and owner in (None, job.owner) else None
+        if job is None or owner is None:
+            return job
+        return job if job.owner == owner and job.state != "cancelled" else None
 
     def all(self, owner: str | None = None, *, limit: int = -1) -> list[Job]:
         """The newest first."""
-        where, values = ("", ()) if owner is None else ("WHERE owner = ?", (owner,))
+        where, values = ("", ()) if owner is None else (f"WHERE {_OF_USER}", (owner,))
         with self._reading:
             rows = self._asked.execute(
                 f"SELECT * FROM jobs {where} ORDER BY created DESC, id LIMIT ?", (*values, limit)
@@ -217,10 +222,10 @@ class Store:
             running = [id_ for id_, tick in self._ticks.items() if tick.version > since]
             marks = ", ".join("?" * len(running))
             rows = self._base.execute(
-                f"SELECT * FROM jobs WHERE owner = ? AND (version > ? OR id IN ({marks}))",
+                f"SELECT * FROM jobs WHERE {_OF_USER} AND (version > ? OR id IN ({marks}))",
                 (owner, since, *running),
             ).fetchall()
-            ids = self._base.execute("SELECT id FROM jobs WHERE owner = ?", (owner,)).fetchall()
+            ids = self._base.execute(f"SELECT id FROM jobs WHERE {_OF_USER}", (owner,)).fetchall()
             jobs = [self._current(_job(row)) for row in rows]
         return sorted(jobs, key=lambda job: job.version), {str(row[0]) for row in ids}
 

@@ -35,6 +35,7 @@ _CROP_BYTES: Final = 2_000_000
 _CROP_PIXELS: Final = 256 * 256
 _KEY_LENGTH: Final = 200
 _LARGEST_SIDE: Final = 1_000_000
+_MOST_FRAMES: Final = 1_000_000_000
 
 _OPTIONS: Final = Options.model_json_schema()
 _FORM: Final[dict[str, Any]] = {
@@ -126,7 +127,7 @@ _SIZES: Final[dict[str, Any]] = {
     "properties": {
         "width": {"type": "integer", "minimum": 1, "maximum": _LARGEST_SIDE},
         "height": {"type": "integer", "minimum": 1, "maximum": _LARGEST_SIDE},
-        "frames": {"type": "integer", "minimum": 1},
+        "frames": {"type": "integer", "minimum": 1, "maximum": _MOST_FRAMES},
         "film": {"type": "boolean"},
         OPTIONS: _OPTIONS,
     },
@@ -179,10 +180,13 @@ def parse_sizes(body: bytes) -> dict[str, Any]:
         raise UsageError(f"want a JSON object ({error})") from error
     if not isinstance(sizes, dict):
         raise UsageError(f"want a JSON object, got {type(sizes).__name__}")
-    for name in ("width", "height", "frames"):
+    most = {"width": _LARGEST_SIDE, "height": _LARGEST_SIDE, "frames": _MOST_FRAMES}
+    for name, largest in most.items():
         value = sizes.get(name, 1 if name == "frames" else None)
-        if type(value) is not int or not 1 <= value <= _LARGEST_SIDE * 1000:
-            raise UsageError(f"{name}: want a whole number above 0, got {value!r}")
+        if isinstance(value, float) and value.is_integer():  # 640.0 is a whole number in JSON
+            value = sizes[name] = int(value)
+        if type(value) is not int or not 1 <= value <= largest:
+            raise UsageError(f"{name}: want a whole number from 1 to {largest}, got {value!r}")
     if type(sizes.get("film", False)) is not bool:
         raise UsageError(f"film: want true or false, got {sizes['film']!r}")
     return sizes
