@@ -129,6 +129,15 @@ def compare(page) -> None:
     assert not page.locator("#viewer").is_visible()
 
 
+NOTE = """() => {
+  const note = document.createElement("li");
+  document.querySelector("#jobs .notes").append(note);
+  const display = getComputedStyle(note).display;
+  note.remove();
+  return display;
+}"""
+
+
 def test_a_phone_a_failure_and_a_deletion(page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     bad = {"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture"}
@@ -138,6 +147,7 @@ def test_a_phone_a_failure_and_a_deletion(page) -> None:
     until(page, "document.querySelectorAll('#jobs li.failed').length === 1")
     assert "not a readable picture" in page.locator("#jobs li.failed").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate(NOTE) == "list-item"  # and not laid out as a job
     page.locator("#jobs li.done .acts button").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.keyboard.press("Escape")
@@ -179,3 +189,5 @@ def test_a_film_is_watched(page, tmp_path) -> None:
     until(page, "document.querySelectorAll('#jobs li.done').length === 1")
     page.locator("#jobs li .acts button").first.click()
     until(page, "document.querySelector('#stage video').videoWidth === 256")
+    for id_ in ("lensswitch", "in", "smooth"):  # which are about pictures
+        assert not page.locator(f"#{id_}").is_visible()
