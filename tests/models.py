@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fourfold.engine.upscaler import Upscaler
 from fourfold.weights.format import Model
 from fourfold.weights.graph import Conv, Graph, Node, PRelu, Shuffle
 from fourfold.weights.inference_form import build_graph, num_doublings
+from fourfold.weights.quantised import ByteConv, Quantised
 
 
 def tiny_model(*, scale: int = 4, num_blocks: int = 2, width: int = 8, seed: int = 0) -> Model:
@@ -82,6 +85,27 @@ def plain_network(
         value, inner = f"bent{i}", out
     nodes.append(Shuffle(("shuffled",), "sr", scale))
     return Graph(("lr",), ("sr",), tuple(nodes), (channels,)), tensors
+
+
+def in_bytes(model: Model, *, zero: int = 100, db: float = 60.0) -> Model:
+    """The model with plausible facts for int8 of all convolutions but the first."""
+    convs = {}
+    for number, node in enumerate(n for n in model.graph.nodes if isinstance(n, Conv)):
+        if not number:
+            continue
+        weight = model.tensors[f"{node.name}.weight"]
+        steps = np.full(weight.shape[1], 0.02, np.float32)
+        steps[::3] *= 0.8
+        scaled = weight * steps[:, None, None]
+        scales = np.abs(scaled).max((1, 2, 3)) / 127
+        convs[node.name] = ByteConv(
+            zero=zero,
+            steps=steps,
+            weight=np.int8(np.round(scaled / scales[:, None, None, None])),
+            scales=scales,
+            bias=model.tensors[f"{node.name}.bias"],
+        )
+    return replace(model, int8=Quantised(convs, db))
 
 
 def plain_model(*, scale: int = 4, seed: int = 0) -> Model:

@@ -14,7 +14,7 @@ from fourfold.films.probe import Colour
 from fourfold.imaging.yuv import Planes, Yuv
 from fourfold.runtimes.openvino import cpu_precisions
 from fourfold.runtimes.planes import gather_planes
-from tests.models import plain_model, small_tiles, tiny_model
+from tests.models import in_bytes, plain_model, small_tiles, tiny_model
 from tests.runtimes.test_pixels import picture
 
 pytest.importorskip("av")
@@ -56,6 +56,13 @@ def both(up: Upscaler, lr: np.ndarray, yuv: Yuv) -> tuple[np.ndarray, np.ndarray
     assert planes is not None
     told = encoding(lr.shape, yuv, up.scale)
     return planes.data.astype(int), to_frame(up.upscale(lr), told).to_ndarray().astype(int)
+
+
+@pytest.mark.skipif("int8" not in cpu_precisions(), reason="a CPU without VNNI")
+def test_int8_leaves_the_convolution_that_makes_the_planes_as_it_is() -> None:
+    up = Upscaler(in_bytes(plain_model()), precision="int8", consistency=False)
+    now, usual = both(up, gentle(SHAPES[0]), WAYS[0])
+    assert np.abs(now - usual).mean() < 2  # the usual way's last convolution is in bytes too
 
 
 @pytest.mark.parametrize("yuv", WAYS, ids=str)

@@ -12,10 +12,10 @@ import typer
 
 from fourfold.cli import catalogue
 from fourfold.cli.lines import one_line
-from fourfold.errors import UsageError
+from fourfold.errors import MissingExtra, UsageError
 
 app = typer.Typer(
-    help="List, show, search, get, import, export and blend models.", no_args_is_help=True
+    help="List, show, search, get, import, export, quantize and blend models.", no_args_is_help=True
 )
 app.command()(catalogue.search)
 app.command()(catalogue.get)
@@ -96,6 +96,7 @@ def _own_facts(model: str) -> dict[str, Any]:
         "flops_per_output_pixel": round(flops / loaded.scale**2),
         "license": loaded.license,
         "usage": asdict(loaded.usage),
+        "int8": f"{loaded.int8.db:.1f} dB against fp32" if loaded.int8 else "",
         "source": loaded.source,
         "training": dict(loaded.training),
         "sha256": loaded.sha256,
@@ -206,6 +207,44 @@ def blend(
     model = blend_models(get_model(faithful), get_model(detailed), texture=texture)
     save_model(model, out)
     print(f"{out}  {model.name}")
+
+
+@app.command()
+def quantize(
+    model: str = typer.Argument(..., help="Bundled name, .safetensors file or training run."),
+    out: Path = _Out,
+    data: Path = typer.Option(..., help="Photographs to learn from: a folder."),
+    judge: Path = typer.Option(..., help="The set it is compared with fp32 on: Set14."),
+    steps: int = typer.Option(400, min=0, max=100_000, help="Of fitting the bytes."),
+    half: bool = typer.Option(False, "--half", help="Store as fp16, half the size."),
+) -> None:
+    """Add to a model file what it takes to run in int8, and how near that comes to fp32.
+
+    The other precisions stay as they are. The same inputs give the same file on one machine.
+    """
+    _want_suffix(out, ".safetensors")
+    from dataclasses import replace
+
+    from fourfold.datasets.layouts import find_sources
+    from fourfold.evaluation.datasets import load_pair, open_dataset
+    from fourfold.weights.format import save_model
+    from fourfold.weights.zoo import get_model
+
+    try:
+        from fourfold.training.quantise import agreement, practice, quantise
+    except ModuleNotFoundError as error:
+        raise MissingExtra("models quantize", "torch") from error
+    loaded = get_model(model)
+    pictures = [s.hr for s in find_sources(data, scale=loaded.scale, made_lr=True)]
+    pairs = open_dataset(judge, scale=loaded.scale).pairs
+    noisy = loaded.usage.purpose == "photo"
+    crops = practice(pictures, scale=loaded.scale, noisy=noisy)
+    facts = quantise(loaded, crops, steps=steps)
+    seen = [load_pair(pair, scale=loaded.scale)[0] for pair in pairs]
+    facts = replace(facts, db=agreement(loaded, facts, seen))
+    save_model(replace(loaded, int8=facts), out, storage="fp16" if half else "fp32")
+    told = "auto takes it" if facts.is_enough else "auto does not take it"
+    print(f"{out}  int8 is {facts.db:.2f} dB from fp32 on {judge.name}; {told}")
 
 
 def _want_suffix(path: Path, suffix: str, *, option: str = "-o") -> None:

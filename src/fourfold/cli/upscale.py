@@ -105,7 +105,7 @@ def upscale(
         "auto", metavar="D", help="auto cpu cuda mps", rich_help_panel=_MACHINE
     ),
     precision: str = typer.Option(
-        "auto", metavar="P", help="auto fp32 bf16 fp16", rich_help_panel=_MACHINE
+        "auto", metavar="P", help="auto fp32 bf16 fp16 int8", rich_help_panel=_MACHINE
     ),
     tile: str = typer.Option(
         "auto",

@@ -95,7 +95,8 @@ def _ways(model: Model, picture: np.ndarray) -> dict[str, Callable[[], Any]]:
     reference = _torch_reference(model, picture)
     if reference is not None:
         ways[REFERENCE] = reference
-    combinations = [("openvino", precision) for precision in cpu_precisions()]
+    own = [p for p in cpu_precisions() if p != "int8" or model.int8 is not None]
+    combinations = [("openvino", precision) for precision in own]
     combinations += [("onnxruntime", "fp32"), ("torch", "fp32"), ("torch", "bf16")]
     for backend, precision in combinations:
         try:

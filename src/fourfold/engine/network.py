@@ -9,10 +9,11 @@ from typing import Final
 from fourfold.errors import MissingExtra, ModelError, UsageError, option
 from fourfold.runtimes.converted import is_foreign, open_foreign
 from fourfold.runtimes.onnx_file import read_onnx
-from fourfold.runtimes.program import Program, graph_program
+from fourfold.runtimes.program import GraphProgram, Program, graph_program
 from fourfold.weights.format import Model, blend_models, load_model
 from fourfold.weights.graph import Graph, Tensors
 from fourfold.weights.importing import import_torch
+from fourfold.weights.quantised import Quantised
 from fourfold.weights.usage import USUAL, Usage
 from fourfold.weights.zoo import RUN_ONLY, TEXTURE_ENDS, get_model, resolve_model_path
 
@@ -58,6 +59,11 @@ class Network:
     def channels(self) -> int:
         """3, or 1 for a network of luma."""
         return self.whole.traits.channels
+
+    @property
+    def int8(self) -> Quantised | None:
+        """What its file knows of running it in int8."""
+        return self.whole.int8 if isinstance(self.whole, GraphProgram) else None
 
     @property
     def step(self) -> int:
@@ -173,14 +179,18 @@ def _foreign(path: Path, *, torch: bool) -> Network:
 
 def network_of(model: Model) -> Network:
     """The programs of a model of ours."""
-    network = network_of_graph(model.graph, model.tensors, name=model.name, sha256=model.sha256)
+    network = network_of_graph(
+        model.graph, model.tensors, name=model.name, sha256=model.sha256, int8=model.int8
+    )
     return replace(network, usage=model.usage)
 
 
-def network_of_graph(graph: Graph, tensors: Tensors, *, name: str, sha256: str) -> Network:
+def network_of_graph(
+    graph: Graph, tensors: Tensors, *, name: str, sha256: str, int8: Quantised | None = None
+) -> Network:
     """The programs of any graph with its tensors."""
-    parts = tuple(graph_program(part, tensors) for part in graph.split())
-    return make_network(graph_program(graph, tensors), parts, name=name, sha256=sha256)
+    parts = tuple(graph_program(part, tensors, int8) for part in graph.split())
+    return make_network(graph_program(graph, tensors, int8), parts, name=name, sha256=sha256)
 
 
 def make_network(

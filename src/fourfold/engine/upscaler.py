@@ -59,7 +59,7 @@ class Upscaler:
             `Model`, or a `Network` (other people's torch modules).
         backend: `auto`, `openvino`, `onnxruntime` or `torch`.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        precision: `auto`, `fp32`, `bf16` or `fp16`.
+        precision: `auto`, `fp32`, `bf16`, `fp16`, or `int8` for models whose file knows how.
         tile: side of the part of the LR picture that is kept from each window, or `auto`: as large
             as `max_memory` allows (0 is the same); at least 32. The halo around it comes on top.
         texture: 0 (SRResNet) to 1 (SRGAN), blended in weight space; those two models only.
@@ -103,6 +103,7 @@ class Upscaler:
             device=device,
             precision=precision,
             backends=self.network.whole.backends,
+            int8=self.network.int8,
         )
         self.scale = self.network.scale
         usage = self.network.usage

@@ -52,7 +52,7 @@ class Windows:
         """Whether `pixels` can run this network here."""
         return (
             self.choice.backend == "openvino"
-            and self.choice.precision in ("fp32", "bf16")
+            and self.choice.precision in ("fp32", "bf16", "int8")
             and not self.network.blended
             and takes_pixels(self.network.whole)
         )

@@ -102,8 +102,9 @@ class Request(BaseModel):
     """What computes; `auto` as `fourfold doctor` says."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where; other devices than the CPU need torch."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of the arithmetic; `auto` takes bf16 where the machine multiplies it natively."""
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
+    """Of the arithmetic; `auto` takes bf16 where the machine multiplies it natively, and int8
+    where it does that and the model's file says that it is exact enough."""
     tile: int | str = "auto"
     """Side of a tile in LR pixels, at least 32."""
     texture: float | None = None
@@ -304,7 +305,7 @@ class EngineOptions(TypedDict, total=False):
     model: str | Path
     backend: Literal["auto", "openvino", "onnxruntime", "torch"]
     device: Literal["auto", "cpu", "cuda", "mps"]
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"]
     tile: int | str
     texture: float | None
     denoise: float | None

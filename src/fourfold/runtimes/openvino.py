@@ -14,11 +14,19 @@ import numpy as np
 from fourfold.errors import BackendError, UsageError, option
 from fourfold.runtimes.backend import Tensor4, runtime_error, runtime_module
 from fourfold.runtimes.bf16 import split_bf16, split_input
-from fourfold.runtimes.program import Program, TorchProgram
+from fourfold.runtimes.int8 import multiplies_bytes, quantise
+from fourfold.runtimes.program import GraphProgram, OnnxProgram, Program, TorchProgram
 
 logger = logging.getLogger(__name__)
 
 _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+
+
+def other_precision(precision: str) -> str:
+    """What is computed in where not in int8: itself, or with int8 the fastest of the others."""
+    if precision != "int8":
+        return precision
+    return "bf16" if "bf16" in cpu_precisions() else "fp32"
 
 
 @cache
@@ -32,9 +40,14 @@ def _core() -> Any:
 
 
 def cpu_precisions() -> tuple[str, ...]:
-    """Precisions this CPU computes natively, of fp32, bf16 and fp16."""
+    """Precisions this CPU computes natively, of fp32, bf16, fp16 and int8.
+
+    OpenVINO counts int8 among the capabilities of every CPU, also where it is slower than fp32.
+    """
     found = set(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     names = {"FP32": "fp32", "BF16": "bf16", "FP16": "fp16"}
+    if multiplies_bytes():
+        names["INT8"] = "int8"
     return tuple(ours for theirs, ours in names.items() if theirs in found)
 
 
@@ -95,14 +108,14 @@ class OpenVinoBackend:
             )
         self.device, self.precision = device, precision
         self._lock = threading.Lock()
-        split = split_input(program) if precision == "bf16" else None
+        split = split_input(program) if other_precision(precision) == "bf16" else None
         self._splits_input = split is not None
         if isinstance(program, TorchProgram):
             raise UsageError(
                 f"{option('backend', 'openvino')}: torch modules "
                 f"run on {option('backend', 'torch')} only"
             )
-        model = read_openvino((split or program).to_onnx())
+        model = read_program(split or program, precision)
         compiled = compile_openvino(model, precision)
         self._types = [value.element_type.to_dtype() for value in compiled.inputs]
         self._request = compiled.create_infer_request()
@@ -121,6 +134,16 @@ class OpenVinoBackend:
                 raise runtime_error("OpenVINO", error, inputs_nchw) from error
 
 
+def read_program(program: GraphProgram | OnnxProgram, precision: str) -> Any:
+    """A program as `openvino.Model`, some of its convolutions in int8 where that is asked for."""
+    if precision != "int8":
+        return read_openvino(program.to_onnx())
+    assert isinstance(program, GraphProgram), "`choose` takes int8 for these only"
+    model = read_openvino(program.to_onnx())
+    quantise(model, program)
+    return model
+
+
 def read_openvino(content: bytes) -> Any:
     """An ONNX file as `openvino.Model`."""
     try:
@@ -131,7 +154,10 @@ def read_openvino(content: bytes) -> Any:
 
 def compile_openvino(model: Any, precision: str, *, streams: int = 1) -> Any:
     """An `openvino.Model` compiled for this CPU; `streams` requests run at once."""
-    options = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    options = {
+        "INFERENCE_PRECISION_HINT": _HINTS[other_precision(precision)],
+        "PERFORMANCE_HINT": "LATENCY",
+    }
     if streams > 1:
         options |= {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": str(streams)}
     folder = cache_dir()

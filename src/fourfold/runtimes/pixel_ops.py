@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fourfold.imaging.resize import contributions
 from fourfold.runtimes.backend import runtime_module
 from fourfold.runtimes.bf16 import round_bf16
+from fourfold.runtimes.openvino import other_precision
 
 _REACH: Final = 2
 """LR pixels to each side that a bicubic reads on the way down, and on the way up."""
@@ -144,11 +145,12 @@ class Ops:
 
     def __init__(self, precision: str) -> None:
         self.op: Any = runtime_module("openvino.opset13")
-        self._precision = precision
+        self.precision = precision
+        self._splits = other_precision(precision) == "bf16"
 
     def exact(self, kernel: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], int]:
         """A kernel that loses nothing in this precision, for so many copies of its input."""
-        if self._precision != "bf16":
+        if not self._splits:
             return kernel, 1
         high = round_bf16(kernel)
         return np.concatenate([high, kernel - high], axis=1), 2

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fourfold.imaging.color import LUMA
 from fourfold.runtimes.backend import runtime_error, runtime_module
-from fourfold.runtimes.openvino import compile_openvino, read_openvino
+from fourfold.runtimes.openvino import compile_openvino, read_program
 from fourfold.runtimes.pixel_ops import Edges, Ops, correction, missing
 from fourfold.runtimes.program import GraphProgram, Program
 from fourfold.weights.graph import Add, Conv, Graph, Node, Resize, Shuffle
@@ -124,7 +124,8 @@ def open_pixels(
     """Compile a program that `takes_pixels`.
 
     Args:
-        precision: `fp32` or `bf16`. In bf16 the picture itself stays exact: 8 bits fit into it.
+        precision: `fp32`, `bf16` or `int8`. In bf16 the picture itself stays exact: 8 bits fit into
+            it; in int8 all steps but the convolutions in the middle are as in bf16 or fp32.
         colours: 3, or 1 for grey pictures, of which the network sees three equal colours and the
             result is luma.
         consistency: with the step of `imaging.consistency` within the margins.
@@ -173,7 +174,7 @@ def network_on(program: GraphProgram, body: Body, ops: Ops, steps: Any) -> Any:
         program.graph.inputs, (body.nodes[-1].output,), body.nodes, channels=(kernel.shape[1],)
     )
     tensors = {**program.tensors, key: kernel}
-    model = read_openvino(replace(program, graph=graph, tensors=tensors).to_onnx())
+    model = read_program(replace(program, graph=graph, tensors=tensors), ops.precision)
     model.inputs[0].node.output(0).replace(ops.joined([steps] * copies).output(0))
     return model.outputs[0].node.input(0).get_source_output()
 

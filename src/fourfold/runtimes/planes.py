@@ -126,7 +126,13 @@ def _in_planes(program: GraphProgram, body: Body, yuv: Yuv) -> GraphProgram:
         name = f"{tail.name}.{part}"
         if name in tensors:
             tensors[name] = np.tensordot(turn, tensors[name], 1).astype(np.float32)
-    return replace(program, tensors=tensors)
+    int8 = program.int8
+    if (
+        int8 is not None
+    ):  # its last kernel is of the three colours; this one is left to bf16 or fp32
+        kept = {name: conv for name, conv in int8.convs.items() if name != tail.name}
+        int8 = replace(int8, convs=kept)
+    return replace(program, tensors=tensors, int8=int8)
 
 
 def _sub_pixels(weights: npt.NDArray[np.float64], scale: int) -> npt.NDArray[np.float64]:

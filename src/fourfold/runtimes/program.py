@@ -13,6 +13,7 @@ from math import lcm
 from typing import Any, Final
 
 from fourfold.weights.graph import Graph, Tensors
+from fourfold.weights.quantised import Quantised
 
 EVERY_BACKEND: Final = ("openvino", "onnxruntime", "torch")
 
@@ -64,6 +65,8 @@ class GraphProgram:
     graph: Graph
     tensors: Tensors
     traits: Traits
+    int8: Quantised | None = None
+    """How the network it is of, or a part of, runs in int8."""
 
     backends = EVERY_BACKEND
 
@@ -116,7 +119,7 @@ class TorchProgram:
 Program = GraphProgram | OnnxProgram | TorchProgram
 
 
-def graph_program(graph: Graph, tensors: Tensors) -> GraphProgram:
+def graph_program(graph: Graph, tensors: Tensors, int8: Quantised | None = None) -> GraphProgram:
     """A graph with its tensors of all there are, and what is read off them."""
     own: Mapping[str, Any] = {name: tensors[name] for name in graph.tensor_names()}
     multiple = lcm(*(Fraction(scale).denominator for scale in graph.scales().values()))
@@ -131,6 +134,7 @@ def graph_program(graph: Graph, tensors: Tensors) -> GraphProgram:
             flops_per_pixel=graph.flops(own),
             parameters=sum(int((t != 0).sum()) for t in own.values()),
         ),
+        int8,
     )
 
 

@@ -17,6 +17,7 @@ from fourfold.runtimes.onnxruntime import open_onnxruntime
 from fourfold.runtimes.openvino import cpu_precisions, open_openvino
 from fourfold.runtimes.program import EVERY_BACKEND, Program
 from fourfold.runtimes.torch import open_torch
+from fourfold.weights.quantised import Quantised
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ BACKENDS: Final[Mapping[str, Opener]] = {
     "torch": open_torch,
 }
 DEVICES: Final = ("cpu", "cuda", "mps")
-PRECISIONS: Final = ("fp32", "bf16", "fp16")
+PRECISIONS: Final = ("fp32", "bf16", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,14 @@ def choose(
     device: str = "auto",
     precision: str = "auto",
     backends: Collection[str] = EVERY_BACKEND,
+    int8: Quantised | None = None,
 ) -> Choice:
     """Resolve `auto` for this machine without importing torch.
 
     A GPU that torch can drive wins; else OpenVINO on the CPU, in bf16 where the CPU multiplies
-    bf16 natively. `backends` are those that can run the model. Raises `UsageError` for names that
-    do not exist and for a backend that cannot.
+    bf16 natively, and in int8 where it multiplies bytes and the model's file says that this is exact
+    enough. `backends` are those that can run the model, `int8` what its file knows. Raises
+    `UsageError` for names that do not exist and for a backend or a model that cannot.
     """
     check_names(backend=backend, device=device, precision=precision)
     if backend not in ("auto", *backends):
@@ -70,8 +73,10 @@ def choose(
         backend = next(name for name in order if name in backends)
         reasons.append(f"{backend} is fastest on {device}")
     if precision == "auto":
-        precision = _fastest_precision(backend, device)
+        precision = _fastest_precision(backend, device, int8)
         reasons.append(f"{precision} is the fastest precision {backend} has on this {device}")
+    if precision == "int8":
+        _check_int8(backend, int8)
     choice = Choice(backend, device, precision, "; ".join(reasons) or "as asked")
     logger.debug("%s on %s in %s: %s", backend, device, precision, choice.why)
     return choice
@@ -117,8 +122,22 @@ def _gpu_for_torch() -> str | None:
     return "mps" if torch.backends.mps.is_available() else None
 
 
-def _fastest_precision(backend: str, device: str) -> str:
+def _check_int8(backend: str, int8: Quantised | None) -> None:
+    if backend != "openvino":
+        raise UsageError(
+            f"{option('precision', 'int8')}: want {option('backend', 'openvino')}, got {backend}"
+        )
+    if int8 is None:
+        raise UsageError(
+            f"{option('precision', 'int8')}: want a model file with facts for int8, got one without; "
+            "make it with `fourfold models quantize`, or take another precision"
+        )
+
+
+def _fastest_precision(backend: str, device: str, int8: Quantised | None) -> str:
     if backend == "openvino":
+        if int8 is not None and int8.is_enough and "int8" in cpu_precisions():
+            return "int8"
         return "bf16" if "bf16" in cpu_precisions() else "fp32"
     if backend == "torch" and device == "cuda":
         import torch

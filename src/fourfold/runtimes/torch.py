@@ -149,14 +149,15 @@ def run_graph(graph: Graph, tensors: dict[str, Any], inputs: list[Any]) -> list[
     last_use = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
     values = dict(zip(graph.inputs, inputs, strict=True))
     for i, node in enumerate(graph.nodes):
-        values[node.output] = _apply(node, tensors, [values[name] for name in node.inputs])
+        values[node.output] = apply_node(node, tensors, [values[name] for name in node.inputs])
         for name in node.inputs:
             if last_use[name] == i and name not in graph.outputs:
                 values.pop(name, None)
     return [values[name] for name in graph.outputs]
 
 
-def _apply(node: Node, tensors: dict[str, Any], inputs: list[Any]) -> Any:
+def apply_node(node: Node, tensors: dict[str, Any], inputs: list[Any]) -> Any:
+    """One operation on torch tensors."""
     import torch
     import torch.nn.functional as F
     from torch import Tensor

@@ -3,8 +3,8 @@
 Metadata keys: `format` (`pt`, so that other tools open it), `fourfold` (format version),
 `architecture`, `scale`, `hyperparameters` (JSON), `form` (always `inference`, see
 `inference_form`), `license`, `source`, `training` (JSON), `sha256` of the tensors, `usage` (JSON, see
-`usage`; none for the usual one) and `graph`, the network as text (see `graph_text`), which only the
-architectures of `inference_form` can do without.
+`usage`; none for the usual one), `graph`, the network as text (see `graph_text`), which only the
+architectures of `inference_form` can do without, and `int8` (JSON, see `quantised`) where it can run so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -26,12 +26,17 @@ from fourfold.files.paths import atomic_path
 from fourfold.weights.graph import Graph, check_tensors
 from fourfold.weights.graph_text import read_graph, write_graph
 from fourfold.weights.inference_form import build_graph
+from fourfold.weights.quantised import PREFIX, Quantised, read_quantised, write_quantised
 from fourfold.weights.tensor_file import refuse_absurd
 from fourfold.weights.usage import USUAL, Usage, read_usage, write_usage
 
 FORMAT_VERSION: Final = "1"
 _STORED: Final = {"fp16": np.float16, "fp32": np.float32}
-_SAFETENSORS_NAMES: Final = {np.dtype(np.float16): "F16", np.dtype(np.float32): "F32"}
+_SAFETENSORS_NAMES: Final = {
+    np.dtype(np.float16): "F16",
+    np.dtype(np.float32): "F32",
+    np.dtype(np.int8): "I8",
+}
 
 
 @dataclass(frozen=True, slots=False, kw_only=True)
@@ -50,6 +55,8 @@ class Model:
     """What it needs when it is used."""
     layout: Graph | None = None
     """The network, where the architecture's name alone does not say it."""
+    int8: Quantised | None = None
+    """How it runs in int8, where that has been worked out."""
 
     @cached_property
     def graph(self) -> Graph:
@@ -87,7 +94,9 @@ def save_model(model: Model, path: Path, *, storage: str = "fp32") -> None:
     """
     check_tensors(model.graph, model.tensors, source=str(path))
     with np.errstate(over="ignore"):
-        stored = {name: np.asarray(t, _STORED[storage]) for name, t in model.tensors.items()}
+        stored: dict[str, npt.NDArray[Any]] = {
+            name: np.asarray(t, _STORED[storage]) for name, t in model.tensors.items()
+        }
     overflow = sorted(name for name, t in stored.items() if not np.isfinite(t).all())
     if overflow:
         raise ModelError(f"{path}: {overflow} do not fit fp16; store as fp32")
@@ -109,6 +118,9 @@ def save_model(model: Model, path: Path, *, storage: str = "fp32") -> None:
         metadata["usage"] = write_usage(model.usage)
     if model.layout is not None:
         metadata["graph"] = write_graph(model.layout)
+    if model.int8 is not None:
+        facts, metadata["int8"] = write_quantised(model.int8)
+        stored |= facts
     with atomic_path(path) as part:
         part.write_bytes(serialize(stored, metadata))
 
@@ -156,7 +168,7 @@ def load_model(path: Path) -> Model:
     try:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, TypeError) as error:
         raise ModelError(
             f"{path}: want a .safetensors model, got an unreadable file ({error})"
@@ -177,7 +189,11 @@ def load_model(path: Path) -> Model:
             architecture=metadata["architecture"],
             scale=int(metadata["scale"]),
             hyperparameters=_hyperparameters(metadata["hyperparameters"]),
-            tensors={name: np.asarray(t, np.float32) for name, t in tensors.items()},
+            tensors={
+                name: np.asarray(t, np.float32)
+                for name, t in stored.items()
+                if not name.startswith(PREFIX)
+            },
             license=metadata.get("license", "unknown"),
             source=metadata.get("source", ""),
             training=_table(metadata.get("training", "{}"), "training"),
@@ -197,6 +213,9 @@ def load_model(path: Path) -> Model:
         raise ModelError(
             f"{path}: weights do not match their SHA-256; the file is damaged, get it again"
         )
+    if "int8" in metadata:
+        int8 = read_quantised(stored, metadata["int8"], graph, model.tensors, source=str(path))
+        return replace(model, int8=int8)
     return model
 
 
