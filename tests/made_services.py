@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import uvicorn
 from starlette.testclient import TestClient
 
 from fourfold import Upscaler
+from fourfold.jobs.engines import Engines
+from fourfold.server.run import serve
+from fourfold.server.settings import Settings
 from tests.made_pictures import image
 from tests.models import tiny_model
 
@@ -43,6 +51,35 @@ class Client(TestClient):
                 return told
             time.sleep(0.02)
         raise AssertionError(f"{job} is {told['state']} after {seconds} s")
+
+
+@contextmanager
+def serving(
+    folder: Path, *, engines: Engines | None = None, **settings: Any
+) -> Iterator[tuple[uvicorn.Server, int]]:
+    """A service on a free port, in a thread of this process: the server and the port."""
+    ports: list[int] = []
+    servers: list[uvicorn.Server] = []
+    thread = threading.Thread(
+        target=serve,
+        args=(Settings(data=folder / "data", **settings),),
+        kwargs={
+            "port": 0,
+            "engines": engines,
+            "ready": ports.append,
+            "opened": servers.append,
+        },
+    )
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not ports and thread.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    try:
+        yield servers[0], ports[0]
+    finally:
+        servers[0].handle_exit(2, None)
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 def png(height: int = 12, width: int = 17, *, seed: int = 0) -> bytes:

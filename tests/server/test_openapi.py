@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.made_services import png
+from fourfold import Upscaler
+from fourfold.jobs.engines import Engines
+from tests.made_services import png, serving
+from tests.models import tiny_model
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = pytest.mark.timeout(1000)
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -118,3 +125,44 @@ def test_every_route_is_described(client) -> None:
         for method, operation in methods.items():
             assert operation.get("summary"), (path, method)
             assert "4XX" in operation["responses"], (path, method)
+
+
+def test_a_method_that_is_not_there_is_told_which_are(client) -> None:
+    for path, methods in (
+        ("/v1/jobs", "GET, POST"),
+        ("/v1/jobs/x", "DELETE, GET"),
+        ("/v1/jobs/x/result", "GET"),
+        ("/healthz", "GET"),
+        ("/", "GET"),
+    ):
+        answer = client.put(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
+def test_whole_numbers_may_have_a_point(client) -> None:
+    sizes = {"width": 40.0, "height": 30, "frames": 1.0}
+    answer = client.post("/v1/estimate", json=sizes)
+    assert (answer.status_code, answer.json()["width"]) == (200, 160)
+    for width in (40.5, 1_000_001):  # the document says up to a million
+        assert client.post("/v1/estimate", json={**sizes, "width": width}).status_code == 400
+
+
+UNSAID = "positive_data_acceptance,missing_required_header"
+"""Checks left out: which options go together depends on the file, and the header is the guard's."""
+
+
+@pytest.mark.slow
+def test_the_interface_keeps_to_its_document(tmp_path) -> None:
+    """`FOURFOLD_SCHEMA_SECONDS=300` for long."""
+    schemathesis = Path(sys.executable).with_name("schemathesis")
+    if not schemathesis.exists():
+        pytest.skip("no schemathesis on this machine")
+    with serving(tmp_path, engines=Engines(Upscaler(tiny_model()))) as (_, port):
+        command = [str(schemathesis), "run", f"http://127.0.0.1:{port}/openapi.json"]
+        command += ["-H", "X-Fourfold: 1", "--exclude-path", "/v1/events"]  # which never ends
+        command += ["--exclude-checks", UNSAID, "--no-color", "--request-timeout", "20"]
+        command += ["--max-time", os.environ.get("FOURFOLD_SCHEMA_SECONDS", "20")]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=900, check=False, cwd=tmp_path
+        )
+    assert done.returncode == 0, done.stdout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import threading
 import time
 import zipfile
 from pathlib import Path
@@ -14,10 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from fourfold import upscale_bytes
-from fourfold.server.run import serve as answer
-from fourfold.server.settings import Settings
 from tests.made_films import make_film
-from tests.made_services import png
+from tests.made_services import png, serving
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -26,23 +23,8 @@ AXE = Path(os.environ.get("FOURFOLD_AXE", "node_modules/axe-core/axe.min.js"))
 
 @pytest.fixture
 def address(tmp_path):
-    """A service on a free port, in a thread of this process."""
-    ports: list[int] = []
-    servers: list = []
-    settings = Settings(data=tmp_path / "data")
-    thread = threading.Thread(
-        target=answer,
-        args=(settings,),
-        kwargs={"port": 0, "ready": ports.append, "opened": servers.append},
-    )
-    thread.start()
-    deadline = time.monotonic() + 60
-    while not ports and thread.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{ports[0]}/"
-    servers[0].handle_exit(2, None)
-    thread.join(60)
-    assert not thread.is_alive()
+    with serving(tmp_path) as (_, port):
+        yield f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture
@@ -147,6 +129,15 @@ def compare(page) -> None:
     assert not page.locator("#viewer").is_visible()
 
 
+NOTE = """() => {
+  const note = document.createElement("li");
+  document.querySelector("#jobs .notes").append(note);
+  const display = getComputedStyle(note).display;
+  note.remove();
+  return display;
+}"""
+
+
 def test_a_phone_a_failure_and_a_deletion(page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     bad = {"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture"}
@@ -156,6 +147,7 @@ def test_a_phone_a_failure_and_a_deletion(page) -> None:
     until(page, "document.querySelectorAll('#jobs li.failed').length === 1")
     assert "not a readable picture" in page.locator("#jobs li.failed").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate(NOTE) == "list-item"  # and not laid out as a job
     page.locator("#jobs li.done .acts button").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.keyboard.press("Escape")
@@ -197,3 +189,5 @@ def test_a_film_is_watched(page, tmp_path) -> None:
     until(page, "document.querySelectorAll('#jobs li.done').length === 1")
     page.locator("#jobs li .acts button").first.click()
     until(page, "document.querySelector('#stage video').videoWidth === 256")
+    for id_ in ("lensswitch", "in", "smooth"):  # which are about pictures
+        assert not page.locator(f"#{id_}").is_visible()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import threading
 import time
 import zipfile
+from http.client import HTTPConnection
 
 import anyio
 import pytest
@@ -14,9 +16,10 @@ import pytest
 from fourfold import upscale_bytes
 from fourfold.jobs.engines import Engines
 from fourfold.server.archive import unique_names
+from fourfold.server.store import Job, Store
 from tests.made_films import make_film
 from tests.made_pictures import image
-from tests.made_services import Slow, SlowFrames, png
+from tests.made_services import Slow, SlowFrames, png, serving
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -46,8 +49,11 @@ def test_a_range_of_a_result_can_be_had(client) -> None:
     whole = client.get(f"/v1/jobs/{job}/result").content
     part = client.get(f"/v1/jobs/{job}/result", headers={"Range": "bytes=4-9"})
     assert (part.status_code, part.content) == (206, whole[4:10])
-    behind = client.get(f"/v1/jobs/{job}/result", headers={"Range": "bytes=99999999-"})
-    assert behind.status_code == 416
+    for value in ("bytes=99999999-", f"bytes={len(whole)}-", "bytes=-0"):
+        behind = client.get(f"/v1/jobs/{job}/result", headers={"Range": value})
+        assert (behind.status_code, behind.json()["status"]) == (416, 416)
+    backwards = client.get(f"/v1/jobs/{job}/result", headers={"Range": "bytes=9-1"})
+    assert (backwards.status_code, backwards.content) == (200, whole)
 
 
 def test_what_is_no_picture_fails_in_the_words_of_the_command_line(client) -> None:
@@ -107,8 +113,9 @@ def test_deleting_cancels_within_a_second_and_forgets(serve, tmp_path) -> None:
     assert client.get(f"/v1/jobs/{running}/result").status_code == 409
     assert client.delete(f"/v1/jobs/{waiting}").status_code == 204
     assert client.delete(f"/v1/jobs/{running}").status_code == 204
-    wait_until(lambda: client.get(f"/v1/jobs/{running}").status_code == 404)
-    assert client.get(f"/v1/jobs/{waiting}").status_code == 404
+    for job in (running, waiting):
+        assert client.get(f"/v1/jobs/{job}").status_code == 404
+    assert client.get("/v1/jobs").json()["jobs"] == []
     wait_until(lambda: not list((tmp_path / "data" / "jobs").iterdir()))
 
 
@@ -324,3 +331,32 @@ def test_who_waits_for_a_place_is_told_to_come_again(serve) -> None:
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         places.release()
         assert client.post(path, **sent).status_code == 200
+
+
+def test_answers_on_one_connection_do_not_wait_for_each_other(tmp_path) -> None:
+    """Without TCP_NODELAY the second part of an answer waits for the client's confirmation."""
+    with serving(tmp_path) as (server, port):
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/healthz")
+        connection.getresponse().read()
+        (protocol,) = server.server_state.connections
+        accepted = protocol.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        connection.close()
+
+
+def test_only_what_must_outlive_a_power_cut_waits_for_the_disk(tmp_path) -> None:
+    store = Store(tmp_path / "jobs.sqlite")
+    said: list[str] = []
+    store._base.set_trace_callback(said.append)
+    job = {"owner": "", "sha256": "", "name": "a.png", "suffix": ".png", "bytes": 1}
+    for call in (
+        lambda: store.add(Job(id="x", film=False, options={}, **job)),
+        lambda: store.take(film=False),
+        lambda: store.update("x", state="done"),
+        lambda: store.remove("x"),
+    ):
+        call()
+    store.close()
+    modes = [line.partition("=")[2] for line in said if line.startswith("PRAGMA")]
+    assert modes == ["FULL", "NORMAL", "NORMAL", "FULL"]

@@ -191,42 +191,6 @@ def test_large_fields_and_files_are_cut_off(serve, tmp_path) -> None:
     assert list((tmp_path / "data" / "jobs").iterdir()) == []
 
 
-def test_an_upload_that_drags_or_breaks_off_is_given_up(tmp_path) -> None:
-    settings = Settings(data=tmp_path / "data", patience=0.2)
-    start = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\nabc'
-    slow = [{"type": "http.request", "body": start, "more_body": True}]
-    broken = [*slow, {"type": "http.disconnect"}]
-    early = [{"type": "http.request", "body": start, "more_body": False}]
-    statuses = asyncio.run(asyncio.wait_for(_posts(settings, slow, broken, early), 60))
-    assert statuses == [408, 400, 400]
-    assert list((tmp_path / "data" / "jobs").iterdir()) == []
-
-
-async def _posts(settings, *bodies) -> list[int]:
-    app = create_app(settings)
-    statuses = []
-    async with app.router.lifespan_context(app):
-        for body in bodies:
-            waiting = list(body)
-
-            async def receive(waiting=waiting):
-                if waiting:
-                    return waiting.pop(0)
-                await asyncio.sleep(30)
-                return {"type": "http.disconnect"}
-
-            async def send(message):
-                if message["type"] == "http.response.start":
-                    statuses.append(message["status"])
-
-            headers = {"host": "localhost", "x-fourfold": "1"}
-            headers["content-type"] = "multipart/form-data; boundary=b"
-            scope = {"type": "http", "method": "POST", "path": "/v1/jobs", "query_string": b""}
-            scope["headers"] = [(k.encode(), v.encode()) for k, v in headers.items()]
-            await app({**scope, "scheme": "http", "client": ("127.0.0.1", 1)}, receive, send)
-    return statuses
-
-
 def bomb(side: int) -> bytes:
     """A PNG of a few kB that says it is `side` pixels wide and high."""
 

@@ -34,7 +34,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with locked_part(path.parent, path.suffix) as part:
             with errors_name(path, instead_of=part):
                 yield part
-            _flush_to_disk(part)
+            flush_to_disk(part)
             os.replace(part, path)
             logger.debug("wrote %s, %d bytes", path, path.stat().st_size)
     except (FileExistsError, NotADirectoryError) as error:
@@ -57,7 +57,7 @@ def errors_name(path: Path, *, instead_of: Path) -> Iterator[None]:
         raise type(error)(message) from error
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Make the content durable before the rename, so a power cut cannot leave an empty file."""
     with path.open("r+b") as file:  # Windows refuses to flush a file opened for reading
         os.fsync(file.fileno())

@@ -23,7 +23,7 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _OPEN: Final = re.compile(r"/|/page/[\w.-]+|/healthz|/openapi\.json|/favicon\.ico")
 """What needs no token: nothing of anybody's."""
 
-_ONE_RANGE: Final = re.compile(r"bytes=(\d+-\d*|-\d+)")
+_ONE_RANGE: Final = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-\d{1,18})")
 
 PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -63,7 +63,7 @@ class Guard:
             await problem.response()(scope, receive, _sealed(send, path))
             return
         scope.setdefault("state", {})["owner"] = owner or ""
-        if not _ONE_RANGE.fullmatch(headers.get("range", "bytes=0-")):
+        if not _is_range(headers.get("range", "bytes=0-")):
             # A range may be ignored (RFC 9110, 14.2); many or odd ones are work for nothing.
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"range"]
         await self._app(scope, receive, _sealed(send, path))
@@ -107,6 +107,12 @@ class Guard:
         by_header = owner is not None and "authorization" in headers
         if method not in _SAFE and HEADER not in headers and not by_header:
             raise Problem(403, f"want the header {HEADER}: 1, or a token, with {method}")
+
+
+def _is_range(value: str) -> bool:
+    """Whether it is one range, and not backwards."""
+    match = _ONE_RANGE.fullmatch(value)
+    return match is not None and not (match[2] and int(match[2]) < int(match[1]))
 
 
 def _name(host: str) -> str:

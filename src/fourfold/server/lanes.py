@@ -133,6 +133,8 @@ class Lanes:
             self._fail(job, self._named(job, reason_of(str(source), error)))
 
     def _finish(self, job: Job, outcome: Outcome, request: Request, seconds: float) -> None:
+        if job.id in self._cancelled:
+            return
         if outcome.path is None:
             self._fail(job, self._named(job, outcome.reason or "no result"))
             return
@@ -169,6 +171,8 @@ class Lanes:
         }
 
     def _fail(self, job: Job, reason: str) -> None:
+        if job.id in self._cancelled:
+            return
         self._store.update(job.id, state="failed", ended=time.time(), reason=reason)
         self._metrics.ended("failed")
         logger.info("job %s failed: %s", job.id, reason)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from fourfold.engine.choose import AUTO
 from fourfold.errors import UsageError, option
@@ -26,6 +26,10 @@ _FIELDS: Final[dict[str, Any]] = {
     name: (Request.model_fields[name].annotation, Request.model_fields[name])
     for name in (*_PICTURES, *_FILMS)
 }
+_FIELDS["model"] = (
+    Literal[MODELS],
+    Field(AUTO, description=Request.model_fields["model"].description),
+)
 Options: Final[type[BaseModel]] = create_model(
     "Options", __config__=ConfigDict(extra="forbid", protected_namespaces=()), **_FIELDS
 )

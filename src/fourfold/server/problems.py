@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -54,15 +55,27 @@ def add_handlers(app: FastAPI) -> None:
         return problem_of(error).response()
 
     @app.exception_handler(HTTPException)
-    async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
         response = Problem(error.status_code, str(error.detail)).response()
         response.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+            response.headers["Allow"] = ", ".join(_methods(app, path))
         return response
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         said = "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in error.errors())
         return Problem(422, said).response()
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """All that a path answers; the router names those of the first route that fits."""
+    found = {"GET"} if not path.startswith("/v1/") else set()
+    for template, methods in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+            found |= {method.upper() for method in methods}
+    return sorted(found)
 
 
 PROBLEM: dict[int | str, dict[str, Any]] = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import FileResponse, StreamingResponse
@@ -23,6 +24,9 @@ from fourfold.server.views import SIDES, write_view
 
 router = APIRouter(prefix="/v1")
 
+_AT_ONCE: Final = 1 << 20
+"""Bytes of a file that is read in one go; a larger one goes out in pieces, each read in a thread."""
+
 
 async def service_of(request: Request) -> Service:
     """The service of an app; async, as everything that needs no thread, so that it waits for none."""
@@ -39,8 +43,8 @@ ServiceOf = Annotated[Service, Depends(service_of)]
 Owner = Annotated[str, Depends(owner_of_request)]
 
 
-def job_of(id: str, service: ServiceOf, owner: Owner) -> Job:
-    """A job of the one who asks; others' jobs do not exist."""
+async def job_of(id: str, service: ServiceOf, owner: Owner) -> Job:
+    """A job of the one who asks; others' jobs do not exist. No read of the store waits for long."""
     job = service.store.get(id, owner)
     if job is None:
         raise Problem(404, "no such job; it may have been deleted or expired")
@@ -48,12 +52,18 @@ def job_of(id: str, service: ServiceOf, owner: Owner) -> Job:
 
 
 JobOf = Annotated[Job, Depends(job_of)]
+RangeOf = Annotated[str | None, Header()]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
 _STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
-_BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}},
-    206: {"description": "A range of it"},
-}
+
+
+def _bytes(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """Answers of these media types, for the OpenAPI document."""
+    content: dict[str, Any] = {kind: {} for kind in kinds}
+    return {200: {"content": content}, 206: {"description": "A range of it", "content": content}}
+
+
+_FILES: Final = _bytes("image/*", "video/*", "application/octet-stream")
 
 
 @router.get("/jobs")
@@ -94,26 +104,28 @@ def _events(service: Service, stream: AsyncIterator[str]) -> StreamingResponse:
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-@router.get("/jobs/{id}/result", response_class=FileResponse, responses=_BYTES)
-def get_result(service: ServiceOf, job: JobOf) -> FileResponse:
+@router.get("/jobs/{id}/result", response_class=FileResponse, responses=_FILES)
+async def get_result(service: ServiceOf, job: JobOf, range: RangeOf = None) -> Response:
     """The result; 409 while there is none."""
     path = service.result(job)
-    return _file(path, result_name(job.name, path.name))
+    return await run_in_threadpool(_file, path, result_name(job.name, path.name), range)
 
 
-@router.get("/jobs/{id}/input", response_class=FileResponse, responses=_BYTES)
-def get_input(service: ServiceOf, job: JobOf) -> FileResponse:
+@router.get("/jobs/{id}/input", response_class=FileResponse, responses=_FILES)
+async def get_input(service: ServiceOf, job: JobOf, range: RangeOf = None) -> Response:
     """The file that was sent."""
-    return _file(service.folder.input(job.id, job.suffix), job.name)
+    path = service.folder.input(job.id, job.suffix)
+    return await run_in_threadpool(_file, path, job.name, range)
 
 
-@router.get("/jobs/{id}/preview", response_class=FileResponse, responses=_BYTES)
+@router.get("/jobs/{id}/preview", response_class=FileResponse, responses=_bytes("image/webp"))
 async def get_preview(
     service: ServiceOf,
     job: JobOf,
     of: Literal["result", "input"] = "result",
     side: Literal["160", "2048"] = "2048",
-) -> FileResponse:
+    range: RangeOf = None,
+) -> Response:
     """The first page of a picture, result or input, as a WebP of at most so many pixels a side."""
     if job.film:
         raise Problem(404, "films have no preview; the option preview makes one of a few seconds")
@@ -127,17 +139,30 @@ async def get_preview(
                 await run_in_threadpool(make)
         except FourfoldError as error:
             raise Problem(problem_of(error).status, service.shown(job, error)) from error
-    return await run_in_threadpool(_file, view, f"{of}.webp")
+    return await run_in_threadpool(_file, view, f"{of}.webp", range)
 
 
-def _file(path: Path, name: str) -> FileResponse:
+def _file(path: Path, name: str, range: str | None) -> Response:
     """As a download, of a type that no browser runs."""
-    if not path.is_file():
-        raise Problem(404, "the file is gone; the job has been deleted or has expired")
-    return FileResponse(path, media_type=media_type(path), filename=name)
+    try:
+        found = path.stat()
+        first = re.match(r"bytes=(\d+)-|bytes=-0+$", range or "")
+        if first and int(first[1] or found.st_size) >= found.st_size:
+            raise Problem(416, f"Range: {name} has {found.st_size} bytes")
+        answer = FileResponse(path, media_type=media_type(path), filename=name, stat_result=found)
+        if range is not None or found.st_size > _AT_ONCE:
+            return answer
+        return Response(path.read_bytes(), headers=answer.headers)
+    except OSError as error:
+        gone = "the file is gone; the job has been deleted or has expired"
+        raise Problem(404, gone) from error
 
 
-@router.get("/results.zip", response_class=StreamingResponse, responses=_BYTES)
+@router.get(
+    "/results.zip",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/zip": {}}}},
+)
 def get_results(
     service: ServiceOf, owner: Owner, id: Annotated[list[str] | None, Query()] = None
 ) -> StreamingResponse:

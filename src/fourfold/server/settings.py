@@ -41,9 +41,11 @@ class Settings:
     uploads: int = 8
     """Files received at once."""
     patience: float = 30.0
-    """Seconds a client may send nothing."""
+    """Seconds a client may send nothing, and in which the head of a request must be there."""
+    grace: float = 60.0
+    """Seconds before the rate of an upload counts."""
     least_rate: int = 1024
-    """Bytes a second an upload must reach after a minute."""
+    """Bytes a second an upload must reach then."""
     workers: int = 2
     """Pictures under way at once: while one is in the network another is read or written. One film
     more runs beside them."""

@@ -43,7 +43,11 @@ CREATE TABLE IF NOT EXISTS jobs (
   UNIQUE (owner, idempotency)
 );
 CREATE INDEX IF NOT EXISTS waiting ON jobs (state, film, created);
+CREATE INDEX IF NOT EXISTS sizes ON jobs (bytes, result_bytes);
 """
+
+_OF_USER: Final = "owner = ? AND state != 'cancelled'"
+"""A job that is deleted is gone for its user, though its tile may have to end first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +102,17 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._ticks: dict[str, Tick] = {}
-        self._base = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._base.row_factory = sqlite3.Row
-        # FULL: an accepted job outlives a power cut too.
-        self._base.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
+        self._base = _connect(path)
+        self._base.executescript("PRAGMA journal_mode=WAL;" + _SCHEMA)
+        # Who asks for a job does not wait for the disk, as who writes one does.
+        self._reading, self._asked = threading.Lock(), _connect(path)
         row = self._base.execute("SELECT max(version) FROM jobs").fetchone()
         self._version = int(row[0] or 0)
 
     def close(self) -> None:
         """Write what is left of the log into the file."""
-        with self._lock:
+        with self._lock, self._reading:
+            self._asked.close()
             self._base.close()
 
     def _next(self) -> int:
@@ -116,8 +121,10 @@ class Store:
         return self._version
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """A transaction; what is `durable` outlives a power cut and costs a wait for the disk."""
         with self._lock:
+            self._base.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._base.execute("BEGIN IMMEDIATE")
             try:
                 yield self._base
@@ -128,7 +135,7 @@ class Store:
 
     def add(self, job: Job) -> Job:
         """Put a new job into the queue; `Taken` where its key made another one."""
-        with self._writing() as base:
+        with self._writing(durable=True) as base:
             if job.idempotency is not None:
                 row = base.execute(
                     "SELECT * FROM jobs WHERE owner = ? AND idempotency = ?",
@@ -145,20 +152,22 @@ class Store:
         return job
 
     def get(self, id_: str, owner: str | None = None) -> Job | None:
-        """None for ids that are unknown, or somebody else's."""
-        with self._lock:
-            row = self._base.execute("SELECT * FROM jobs WHERE id = ?", (id_,)).fetchone()
-            job = None if row is None else self._current(_job(row))
-        return job if job is not None and owner in (None, job.owner) else None
+        """None for ids that are unknown; for a user also those of others, and what is cancelled."""
+        with self._reading:
+            row = self._asked.execute("SELECT * FROM jobs WHERE id = ?", (id_,)).fetchone()
+        job = None if row is None else self._current(_job(row))
+        if job is None or owner is None:
+            return job
+        return job if job.owner == owner and job.state != "cancelled" else None
 
     def all(self, owner: str | None = None, *, limit: int = -1) -> list[Job]:
         """The newest first."""
-        where, values = ("", ()) if owner is None else ("WHERE owner = ?", (owner,))
-        with self._lock:
-            rows = self._base.execute(
+        where, values = ("", ()) if owner is None else (f"WHERE {_OF_USER}", (owner,))
+        with self._reading:
+            rows = self._asked.execute(
                 f"SELECT * FROM jobs {where} ORDER BY created DESC, id LIMIT ?", (*values, limit)
             ).fetchall()
-            return [self._current(_job(row)) for row in rows]
+        return [self._current(_job(row)) for row in rows]
 
     def update(self, id_: str, **values: Any) -> None:
         """Change a job; nothing where it is gone."""
@@ -192,7 +201,7 @@ class Store:
 
     def remove(self, id_: str) -> None:
         """Forget a job."""
-        with self._writing() as base:
+        with self._writing(durable=True) as base:
             base.execute("DELETE FROM jobs WHERE id = ?", (id_,))
             self._ticks.pop(id_, None)
             self._next()
@@ -213,10 +222,10 @@ class Store:
             running = [id_ for id_, tick in self._ticks.items() if tick.version > since]
             marks = ", ".join("?" * len(running))
             rows = self._base.execute(
-                f"SELECT * FROM jobs WHERE owner = ? AND (version > ? OR id IN ({marks}))",
+                f"SELECT * FROM jobs WHERE {_OF_USER} AND (version > ? OR id IN ({marks}))",
                 (owner, since, *running),
             ).fetchall()
-            ids = self._base.execute("SELECT id FROM jobs WHERE owner = ?", (owner,)).fetchall()
+            ids = self._base.execute(f"SELECT id FROM jobs WHERE {_OF_USER}", (owner,)).fetchall()
             jobs = [self._current(_job(row)) for row in rows]
         return sorted(jobs, key=lambda job: job.version), {str(row[0]) for row in ids}
 
@@ -231,14 +240,14 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
-        with self._lock:
-            rows = self._base.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()
+        with self._reading:
+            rows = self._asked.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()
         return {str(state): int(count) for state, count in rows}
 
     def stored(self) -> int:
         """Bytes of all inputs and results."""
-        with self._lock:
-            row = self._base.execute("SELECT sum(bytes + result_bytes) FROM jobs").fetchone()
+        with self._reading:
+            row = self._asked.execute("SELECT sum(bytes + result_bytes) FROM jobs").fetchone()
         return int(row[0] or 0)
 
     def recover(self) -> None:
@@ -254,9 +263,15 @@ class Store:
 
     def expired(self, before: float) -> list[Job]:
         """Jobs that ended before a time."""
-        with self._lock:
-            rows = self._base.execute("SELECT * FROM jobs WHERE ended < ?", (before,)).fetchall()
+        with self._reading:
+            rows = self._asked.execute("SELECT * FROM jobs WHERE ended < ?", (before,)).fetchall()
         return [_job(row) for row in rows]
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    base = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    base.row_factory = sqlite3.Row
+    return base
 
 
 def _row(job: Job) -> dict[str, Any]:

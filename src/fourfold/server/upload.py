@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _FIELD_BYTES: Final = 64 * 1024
 _PARTS: Final = 8
-_GRACE: Final = 60.0
-"""Seconds before the rate of an upload counts."""
 _PIECE: Final = 256 * 1024
 """Bytes hashed and written by a thread; a disk that is busy must not stop other answers. Less, as of
 a small picture, is not worth the way there."""
@@ -131,7 +129,6 @@ async def receive(request: Request, path: Path, settings: Settings, *, most: int
             parser.finalize()
         except FormParserError as error:
             raise Problem(400, f"not a readable form ({error})") from error
-        await run_in_threadpool(os.fsync, out.fileno())
     form = receiver.form
     if not form.sha256:
         raise Problem(400, "the form breaks off before its end")
@@ -141,27 +138,34 @@ async def receive(request: Request, path: Path, settings: Settings, *, most: int
 
 
 async def _feed(request: Request, parser: MultipartParser, settings: Settings) -> None:
-    chunks = aiter(request.stream())
-    started, count, waiting = time.monotonic(), 0, bytearray()
-    while True:
-        try:
-            async with asyncio.timeout(settings.patience):
-                chunk = await anext(chunks, None)
-        except TimeoutError as error:
-            raise Problem(408, f"nothing has come for {settings.patience:g} seconds") from error
-        except ClientDisconnect as error:
-            raise Problem(400, "the form breaks off before its end") from error
-        if chunk is None:
-            parser.write(bytes(waiting))
-            return
-        count += len(chunk)
-        seconds = time.monotonic() - started
-        if seconds > _GRACE and count / seconds < settings.least_rate:
-            raise Problem(408, f"want at least {settings.least_rate} bytes a second")
+    waiting = bytearray()
+    async for chunk in chunks(request, settings):
         waiting += chunk
         if len(waiting) >= _PIECE:
             await run_in_threadpool(parser.write, bytes(waiting))
             waiting.clear()
+    parser.write(bytes(waiting))
 
 
-__all__ = ["FILE", "OPTIONS", "Form", "receive"]
+async def chunks(request: Request, settings: Settings) -> AsyncIterator[bytes]:
+    """The body as it comes; `Problem` for one that stalls, crawls or breaks off."""
+    stream = aiter(request.stream())
+    started, count = time.monotonic(), 0
+    while True:
+        try:
+            async with asyncio.timeout(settings.patience):
+                chunk = await anext(stream, None)
+        except TimeoutError as error:
+            raise Problem(408, f"nothing has come for {settings.patience:g} seconds") from error
+        except ClientDisconnect as error:
+            raise Problem(400, "the body breaks off before its end") from error
+        if chunk is None:
+            return
+        count += len(chunk)
+        seconds = time.monotonic() - started
+        if seconds > settings.grace and count / seconds < settings.least_rate:
+            raise Problem(408, f"want at least {settings.least_rate} bytes a second")
+        yield chunk
+
+
+__all__ = ["FILE", "OPTIONS", "Form", "chunks", "receive"]

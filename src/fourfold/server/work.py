@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from fourfold.errors import FourfoldError, InputError, UsageError
+from fourfold.files.paths import flush_to_disk
 from fourfold.films.probe import has_film_suffix
 from fourfold.jobs.door import plan
 from fourfold.jobs.engines import choose_model, pixel_rate
@@ -26,7 +27,7 @@ from fourfold.server.problems import Problem, problem_of
 from fourfold.server.routes import Owner, ServiceOf
 from fourfold.server.service import Service
 from fourfold.server.store import Job
-from fourfold.server.upload import OPTIONS, Form, receive
+from fourfold.server.upload import OPTIONS, Form, chunks, receive
 
 router = APIRouter(prefix="/v1")
 
@@ -34,6 +35,7 @@ _CROP_BYTES: Final = 2_000_000
 _CROP_PIXELS: Final = 256 * 256
 _KEY_LENGTH: Final = 200
 _LARGEST_SIDE: Final = 1_000_000
+_MOST_FRAMES: Final = 1_000_000_000
 
 _OPTIONS: Final = Options.model_json_schema()
 _FORM: Final[dict[str, Any]] = {
@@ -58,12 +60,13 @@ _FORM: Final[dict[str, Any]] = {
 
 @asynccontextmanager
 async def _received(
-    request: Request, service: Service, most: int
+    request: Request, service: Service, room: Callable[[], int]
 ) -> AsyncIterator[tuple[str, Form, Path]]:
-    """The id, form and file of an upload, removed unless the body renames or keeps it."""
+    """The id, form and file of an upload of at most `room()` bytes, removed where the body fails."""
     async with AsyncExitStack() as receiving:
         await receiving.enter_async_context(service.turn(service.uploads))
-        id_ = await run_in_threadpool(service.folder.new)
+        # Here: the way to another thread and back costs more than these do.
+        most, id_ = room(), service.folder.new()
         try:
             path = service.folder.input(id_, ".incoming")
             form = await receive(request, path, service.settings, most=most)
@@ -86,8 +89,7 @@ async def post_job(
     idempotency_key: Annotated[str | None, Header(max_length=_KEY_LENGTH)] = None,
 ) -> JSONResponse:
     """Queue one picture or film; the same `Idempotency-Key` again gives the same job."""
-    most = await run_in_threadpool(service.room)
-    async with _received(request, service, most) as (id_, form, path):
+    async with _received(request, service, service.room) as (id_, form, path):
         job = await run_in_threadpool(
             _accept, service, id_, form, path, owner, idempotency_key or None
         )
@@ -102,6 +104,7 @@ def _accept(service: Service, id_: str, form: Form, path: Path, owner: str, key:
     suffix = kept_suffix(form.name)
     kept = service.folder.input(id_, suffix)
     asked = make_request(kept, service.folder.results(id_), options, service.settings)
+    flush_to_disk(path)
     path.rename(kept)
     return service.accept(
         Job(
@@ -124,7 +127,7 @@ _SIZES: Final[dict[str, Any]] = {
     "properties": {
         "width": {"type": "integer", "minimum": 1, "maximum": _LARGEST_SIDE},
         "height": {"type": "integer", "minimum": 1, "maximum": _LARGEST_SIDE},
-        "frames": {"type": "integer", "minimum": 1},
+        "frames": {"type": "integer", "minimum": 1, "maximum": _MOST_FRAMES},
         "film": {"type": "boolean"},
         OPTIONS: _OPTIONS,
     },
@@ -145,10 +148,14 @@ async def post_estimate(request: Request, service: ServiceOf) -> dict[str, Any]:
     """Size, time and notes of a job: of a file (multipart), or by its size alone (JSON)."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        sizes = await _json(request)
+        sizes = await _json(request, service)
         async with service.turn(service.views):
             return await run_in_threadpool(_estimate_size, service, sizes)
-    async with _received(request, service, service.settings.max_upload) as (id_, form, path):
+    async with _received(request, service, lambda: service.settings.max_upload) as (
+        id_,
+        form,
+        path,
+    ):
         try:
             async with service.turn(service.views):
                 return await run_in_threadpool(_estimate_file, service, id_, form, path)
@@ -156,9 +163,9 @@ async def post_estimate(request: Request, service: ServiceOf) -> dict[str, Any]:
             await run_in_threadpool(service.folder.remove, id_)
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def _json(request: Request, service: Service) -> dict[str, Any]:
     body = b""
-    async for chunk in request.stream():
+    async for chunk in chunks(request, service.settings):
         body += chunk
         if len(body) > 64 * 1024:
             raise Problem(413, "want at most 65536 bytes of JSON")
@@ -173,10 +180,13 @@ def parse_sizes(body: bytes) -> dict[str, Any]:
         raise UsageError(f"want a JSON object ({error})") from error
     if not isinstance(sizes, dict):
         raise UsageError(f"want a JSON object, got {type(sizes).__name__}")
-    for name in ("width", "height", "frames"):
+    most = {"width": _LARGEST_SIDE, "height": _LARGEST_SIDE, "frames": _MOST_FRAMES}
+    for name, largest in most.items():
         value = sizes.get(name, 1 if name == "frames" else None)
-        if type(value) is not int or not 1 <= value <= _LARGEST_SIDE * 1000:
-            raise UsageError(f"{name}: want a whole number above 0, got {value!r}")
+        if isinstance(value, float) and value.is_integer():  # 640.0 is a whole number in JSON
+            value = sizes[name] = int(value)
+        if type(value) is not int or not 1 <= value <= largest:
+            raise UsageError(f"{name}: want a whole number from 1 to {largest}, got {value!r}")
     if type(sizes.get("film", False)) is not bool:
         raise UsageError(f"film: want true or false, got {sizes['film']!r}")
     return sizes
@@ -227,7 +237,7 @@ def _estimate_file(service: Service, id_: str, form: Form, path: Path) -> dict[s
 )
 async def post_preview(request: Request, service: ServiceOf) -> Response:
     """A crop of at most 65536 pixels, enlarged at once as a PNG: what the options do."""
-    async with _received(request, service, _CROP_BYTES) as (id_, form, path):
+    async with _received(request, service, lambda: _CROP_BYTES) as (id_, form, path):
         try:
             async with service.turn(service.previews):
                 content = await run_in_threadpool(_enlarge_crop, service, form, path)

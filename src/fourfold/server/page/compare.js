@@ -30,6 +30,7 @@ export function open(job, all) {
   film.hidden = !isFilm;
   for (const element of stage.querySelectorAll(":scope > .layer, .tag, #handle")) element.hidden = isFilm;
   for (const id of ["smooth", "lensswitch", "in", "out", "fit", "zoom"]) $(id).disabled = isFilm;
+  $("viewer").classList.toggle("watching", isFilm);
   if (isFilm) film.src = `v1/jobs/${job.id}/result`;
   else {
     film.removeAttribute("src");

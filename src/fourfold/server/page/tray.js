@@ -67,7 +67,7 @@ function show(item) {
       if (!picked) pick(item);
     };
   }
-  thumb.onerror = () => thumb.replaceWith(make("span", { className: "thumb" })); // the service reads more than browsers show
+  thumb.onerror = () => thumb.replaceWith(make("span", { className: "thumb" }, item.film ? "▶" : "")); // the service reads more than browsers show
   button.prepend(thumb);
 }
 
