@@ -37,6 +37,8 @@ BUNDLES: Final = {
     "srgan-photo-x4": Bundle("photo", X4PLUS, clean="srgan-photo-clean-x4"),
     "srgan-photo-clean-x4": Bundle("clean", "srgan-photo-x4, then clean photographs"),
     "srgan-photo-fast-x4": Bundle("photo", X4PLUS, clean="srresnet-fast-x4"),
+    "srgan-photo-live-x4": Bundle("photo", X4PLUS, clean="srresnet-live-x4"),
+    "srresnet-live-x4": Bundle("clean", "srgan-photo-live-x4, then clean photographs"),
 }
 
 

@@ -1,6 +1,9 @@
 """Make docs/gallery.md and its pictures: bicubic and fourfold under a slider, failures apart.
 
     python scripts/make_gallery.py FOLDER [-n MODEL] [--failure NAME="what is wrong"]...
+    python scripts/make_gallery.py FOLDER --beside realesrgan-x4plus.param [...]   # docs/gallery-real.md
+
+With `--beside` another model's result stands third in a row, without a slider.
 
 FOLDER has a table of its pictures, `MANIFEST.tsv` or another named by `--table`: columns `file`, `licence`
 and perhaps `source`, separated by tabs. A picture without a line, or whose licence does not begin with one
@@ -43,6 +46,13 @@ makes of the same file. Each crop is where the two differ most. Move the divider
 arrow keys.
 """
 
+BESIDE_HEAD: Final = """# Real photographs
+
+Pictures as they were found, noisy, compressed, scanned or out of focus; no truth is known, so there is no
+score. Left bicubic interpolation, in the middle what `fourfold upscale` makes of the file without options,
+right `{beside}`. Each crop is where the first two differ most; follow it for full size.
+"""
+
 FAILURES: Final = """
 ## Where it fails
 
@@ -58,8 +68,8 @@ class Shown(NamedTuple):
     licence: str
     source: str
     model: str
-    before: Pixels
-    after: Pixels
+    pictures: dict[str, Pixels]
+    """By whose they are: bicubic, fourfold and perhaps another's."""
 
 
 def main() -> None:
@@ -71,16 +81,17 @@ def main() -> None:
     parser.add_argument("-n", "--model", default="auto")
     parser.add_argument("--only", nargs="+", help="names of files, in the page's order")
     parser.add_argument("--failure", action="append", default=[], metavar="NAME=WORDS")
-    parser.add_argument("--out", type=Path, default=OUT, help="folder of gallery.md")
+    parser.add_argument("--beside", help="another model, third in a row")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the page")
     given = parser.parse_args()
     failures = dict(text.partition("=")[::2] for text in given.failure)
     table = given.table or given.folder / "MANIFEST.tsv"
     shown = [
         picture
         for name, row in open_rows(table, given.only, failures).items()
-        if (picture := show(given.folder / name, row, given.model)) is not None
+        if (picture := show(given.folder / name, row, given.model, given.beside)) is not None
     ]
-    write(shown, failures, given.out)
+    write(shown, failures, given.out, given.beside and Path(given.beside).stem)
 
 
 def open_rows(
@@ -100,7 +111,7 @@ def open_rows(
     return kept
 
 
-def show(path: Path, row: dict[str, str], model: str) -> Shown | None:
+def show(path: Path, row: dict[str, str], model: str, beside: str | None) -> Shown | None:
     """The telling part of a picture before and after; None for what this page cannot show."""
     try:
         lr = read_pixels(path)
@@ -112,19 +123,28 @@ def show(path: Path, row: dict[str, str], model: str) -> Shown | None:
         ):
             print(f"left out, not 8-bit RGB of up to {MOST_PIXELS} pixels: {path.name}")
             return None
-        with tempfile.TemporaryDirectory() as folder:
-            request = fourfold.Request(
-                source=str(path), target=f"{folder}/sr.png", scale=4, model=model
-            )
-            outcome = fourfold.run(request)
-            sr = read_pixels(Path(folder) / "sr.png")
+        sr, used = upscaled(path, model)
+        other = None if beside is None else upscaled(path, beside)
     except FourfoldError as error:
         print(f"left out: {error}")
         return None
     before = imresize(lr, 4)
     box = telling(before, sr)
     licence = row["licence"].partition(" (")[0]
-    return Shown(path.name, licence, row.get("source", ""), outcome.model, before[box], sr[box])
+    pictures = {"bicubic": before[box], "fourfold": sr[box]}
+    if other is not None:
+        pictures[other[1]] = other[0][box]
+    return Shown(path.name, licence, row.get("source", ""), used, pictures)
+
+
+def upscaled(path: Path, model: str) -> tuple[Pixels, str]:
+    """What the command makes of a picture, and by which model."""
+    with tempfile.TemporaryDirectory() as folder:
+        request = fourfold.Request(
+            source=str(path), target=f"{folder}/sr.png", scale=4, model=model
+        )
+        outcome = fourfold.run(request)
+        return read_pixels(Path(folder) / "sr.png"), Path(outcome.model).stem
 
 
 def telling(before: Pixels, after: Pixels) -> tuple[slice, slice]:
@@ -142,16 +162,18 @@ def telling(before: Pixels, after: Pixels) -> tuple[slice, slice]:
     return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
 
 
-def write(shown: list[Shown], failures: dict[str, str], out: Path) -> None:
+def write(
+    shown: list[Shown], failures: dict[str, str], out: Path, beside: str | None = None
+) -> None:
     """The page and its pictures, as good as the budget allows; what was there goes."""
-    folder = out / "gallery"
+    folder = out / ("gallery" if beside is None else "gallery-real")
     folder.mkdir(parents=True, exist_ok=True)
     for quality in QUALITIES:
         for old in folder.glob("*.webp"):
             old.unlink()
         for picture in shown:
-            for side, pixels in (("before", picture.before), ("after", picture.after)):
-                name = folder / f"{slug(picture.name)}-{side}.webp"
+            for whose, pixels in picture.pictures.items():
+                name = folder / file_name(picture.name, whose)
                 Image.fromarray(pixels).save(name, quality=quality, method=6)
         size = sum(path.stat().st_size for path in folder.glob("*.webp"))
         if size <= BUDGET:
@@ -160,25 +182,32 @@ def write(shown: list[Shown], failures: dict[str, str], out: Path) -> None:
         raise SystemExit(
             f"{len(shown)} pictures take {size} bytes, want {BUDGET}; show fewer (--only)"
         )
-    good = [block(p, None) for p in shown if p.name not in failures]
-    bad = [block(p, failures[p.name]) for p in shown if p.name in failures]
-    page = "\n".join([HEAD, *good, *([FAILURES, *bad] if bad else [])])
-    (out / "gallery.md").write_text(page, encoding="utf-8")
+    good = [block(p, None, folder.name) for p in shown if p.name not in failures]
+    bad = [block(p, failures[p.name], folder.name) for p in shown if p.name in failures]
+    head = HEAD if beside is None else BESIDE_HEAD.format(beside=beside)
+    page = "\n".join([head, *good, *([FAILURES, *bad] if bad else [])])
+    folder.with_suffix(".md").write_text(page, encoding="utf-8")
     print(f"{len(shown)} pictures, {size} bytes, WebP quality {quality}")
 
 
-def block(picture: Shown, failure: str | None) -> str:
-    name = slug(picture.name)
+def block(picture: Shown, failure: str | None, folder: str) -> str:
     words = [failure, f"`{picture.name}`", f"by `{picture.model}`", picture.licence, picture.source]
+    files = {whose: f"{folder}/{file_name(picture.name, whose)}" for whose in picture.pictures}
+    if len(files) == 2:
+        kind, shown = "compare", [f"![{whose}]({file})" for whose, file in files.items()]
+    else:
+        kind, shown = "row", [f"[![{whose}]({file})]({file})" for whose, file in files.items()]
+    lines = "\n".join(shown)
     return (
-        f'<div class="compare" markdown>\n'
-        f"![bicubic](gallery/{name}-before.webp)\n![fourfold](gallery/{name}-after.webp)\n</div>\n\n"
+        f'<div class="{kind}" markdown>\n{lines}\n</div>\n\n'
         f"{' · '.join(word for word in words if word)}\n"
     )
 
 
-def slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", Path(name).stem.lower()).strip("-")
+def file_name(picture: str, whose: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", Path(picture).stem.lower()).strip("-")
+    end = {"bicubic": "before", "fourfold": "after"}.get(whose, "beside")
+    return f"{slug}-{end}.webp"
 
 
 if __name__ == "__main__":

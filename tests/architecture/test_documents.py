@@ -125,8 +125,9 @@ def test_workflows_and_forms_can_be_read(path: Path) -> None:
         )
 
 
-def test_every_picture_of_the_gallery_is_there_and_they_are_small() -> None:
-    shown = set(re.findall(r"\(gallery/([\w-]+\.webp)\)", read("docs/gallery.md")))
-    there = {path.name: path.stat().st_size for path in (ROOT / "docs" / "gallery").iterdir()}
+@pytest.mark.parametrize("page", ["gallery", "gallery-real"])
+def test_every_picture_of_a_gallery_is_there_and_they_are_small(page: str) -> None:
+    shown = set(re.findall(rf"\({page}/([\w-]+\.webp)\)", read(f"docs/{page}.md")))
+    there = {path.name: path.stat().st_size for path in (ROOT / "docs" / page).iterdir()}
     assert shown == set(there)
     assert sum(there.values()) < 1_500_000

@@ -21,6 +21,9 @@ BUNDLED: Final = (
     "srgan-photo-x4",
     "srgan-photo-fast-x4",
     "srgan-photo-clean-x4",
+    "srresnet-live-x4",
+    "srgan-photo-live-x4",
+    "srgan-fast-x4",
 )
 """Files of `BUNDLED_DIR`: for clean pictures, small ones for films, for damaged photographs."""
 
