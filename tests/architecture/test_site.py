@@ -104,7 +104,7 @@ def test_everybody_can_read_it(
     )
     page = context.new_page()
     page.set_default_timeout(120_000)
-    for name in ("index", "guides/upscale", "science", "gallery"):
+    for name in ("index", "guides/upscale", "gallery", "tutorials/from-scratch"):
         page.goto((site / f"{name}.html").as_uri())
         assert page.evaluate("document.body.dataset.mdColorScheme") == theme
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name

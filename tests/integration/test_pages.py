@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,7 +15,7 @@ import typer
 from fourfold.cli.argv import expand_several_values
 from fourfold.cli.main import app, run
 from fourfold.pictures.images import read_pixels, write_pixels
-from tests import made_pages
+from tests import made_networks, made_pages
 from tests.made_films import make_film
 from tests.made_ncnn import write_tiny_ncnn
 from tests.made_pages import PAGES, ROOT
@@ -33,6 +32,7 @@ ELSEWHERE = {
     "SLURM": "is a Slurm script",
     "torchrun": "is several processes: tests/training",
     "models get": "downloads: tests/weights/test_getting.py",
+    "mine-x4.pth": "wants a network as trained: tests/export/test_torch_file.py",
     "2x-HFA2kAVCCompact": "uses what was downloaded",
     "data prepare": "downloads: tests/datasets/test_div2k.py",
     "4x-Some-Model": "uses a network of others: tests/weights/readers",
@@ -190,7 +190,7 @@ def test_commands_and_programs_run_in_their_order(page: Path, desk: Path) -> Non
     names: dict[str, Any] = {}
     for program in made_pages.programs(page):
         if "fourfold.spandrel" in program:
-            pytest.importorskip("spandrel")
+            made_networks.spandrel()
         exec(compile(program, page.name, "exec"), names)
 
 
