@@ -82,3 +82,17 @@ def plain_network(
         value, inner = f"bent{i}", out
     nodes.append(Shuffle(("shuffled",), "sr", scale))
     return Graph(("lr",), ("sr",), tuple(nodes), (channels,)), tensors
+
+
+def plain_model(*, scale: int = 4, seed: int = 0) -> Model:
+    """A `plain_network` as a model file holds it: it runs from bytes to bytes, and to planes."""
+    graph, tensors = plain_network(scale=scale, seed=seed)
+    return Model(
+        name="plain",
+        architecture="plain",
+        scale=scale,
+        hyperparameters={},
+        tensors=tensors,
+        license="Apache-2.0",
+        layout=graph,
+    )

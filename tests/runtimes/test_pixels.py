@@ -11,7 +11,8 @@ from fourfold.engine.network import Network, network_of, network_of_graph
 from fourfold.engine.upscaler import Upscaler
 from fourfold.imaging.resize import imresize
 from fourfold.runtimes.openvino import cpu_precisions
-from fourfold.runtimes.pixels import bicubic_taps, takes_pixels
+from fourfold.runtimes.pixel_ops import bicubic_taps
+from fourfold.runtimes.pixels import takes_pixels
 from fourfold.weights.graph import Add, Graph, Resize, Shuffle, Tanh
 from tests.models import plain_network, tiny_model
 

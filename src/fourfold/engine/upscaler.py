@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from math import ceil, lcm
 from pathlib import Path
 from typing import Final, Literal
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from fourfold.imaging.color import is_neutral, luma
 from fourfold.imaging.consistency import CONSISTENCY_HALO, back_project
 from fourfold.imaging.resize import imresize
 from fourfold.imaging.turns import TURNS
+from fourfold.imaging.yuv import Planes, Yuv
 from fourfold.runtimes.openvino import cpu_threads
 from fourfold.runtimes.select import Choice, check_names, choose, prefers_torch
 from fourfold.weights.format import Model
@@ -112,6 +114,8 @@ class Upscaler:
         # run such networks by, adds them.
         self._mirror: Literal["symmetric", "reflect"] = "symmetric" if self._border else "reflect"
         self._windows = Windows(self.network, self.choice, mirror=self._mirror)
+        # Those of `for_frames`, while anybody holds them: compiled networks take memory.
+        self._several: WeakValueDictionary[int, Windows] = WeakValueDictionary()
 
     def upscale(
         self,
@@ -156,6 +160,29 @@ class Upscaler:
         assert result is not None, "a picture has at least one tile"
         return result.reshape(*result.shape[:2], *image.shape[2:])
 
+    def planes(self, image: AnyImage, yuv: Yuv) -> Planes | None:
+        """A picture `(H, W, 3)` enlarged, as films hold it; None where only `upscale` can do it.
+
+        It can where a small network runs from bytes to bytes in one piece. Neutral pictures are
+        `upscale`'s, which gives them no tint.
+        """
+        height, width = image.shape[:2]
+        if not self._runs_pixels() or not self._windows.take_planes or is_neutral(image):
+            return None
+        frame = self._frame(height, width, transparent=False)
+        if len(frame.plan) > 1:
+            return None
+        ((kept, window),) = frame.plan
+        pixels = np.pad(image, frame.picture.margins(window), mode=self._mirror)
+        data = self._windows.pixels(
+            pixels,
+            kept.within(window),
+            frame.picture.within(window),
+            consistency=self.consistency,
+            yuv=yuv,
+        )
+        return None if data is None else Planes(data)
+
     def for_frames(self, height: int, width: int) -> Upscaler:
         """This network for pictures of one size that follow each other, several at once.
 
@@ -164,7 +191,8 @@ class Upscaler:
         """
         for lanes in range(min(cpu_threads(), _MOST_LANES), 1, -1):
             several = copy(self)
-            several._windows = Windows(self.network, self.choice, lanes=lanes, mirror=self._mirror)
+            windows = Windows(self.network, self.choice, lanes=lanes, mirror=self._mirror)
+            several._windows = self._several.setdefault(lanes, windows)
             frame = several._frame(height, width, transparent=False)
             if several._runs_pixels() and len(frame.plan) == 1:
                 return several

@@ -12,8 +12,10 @@ from fourfold.engine.network import Network
 from fourfold.engine.tiles import Box, plan_tiles
 from fourfold.errors import BackendError, BackendOutOfMemory
 from fourfold.imaging.arrays import AnyImage, Image
+from fourfold.imaging.yuv import Yuv
 from fourfold.runtimes.backend import Backend, Tensor4
 from fourfold.runtimes.pixels import LEAST_SIDE, PixelBackend, open_pixels, takes_pixels
+from fourfold.runtimes.planes import open_planes, takes_planes
 from fourfold.runtimes.program import GraphProgram, Program
 from fourfold.runtimes.select import Choice, open_backend
 
@@ -42,7 +44,7 @@ class Windows:
         self.network, self.choice, self.lanes = network, choice, lanes
         self._mirror: Literal["symmetric", "reflect"] = mirror
         self._opened: dict[tuple[int, str], Backend] = {}
-        self._pixels: dict[int, PixelBackend] = {}
+        self._pixels: dict[int | Yuv, PixelBackend] = {}
         self._lock = threading.Lock()
 
     @property
@@ -55,33 +57,40 @@ class Windows:
             and takes_pixels(self.network.whole)
         )
 
+    @property
+    def take_planes(self) -> bool:
+        """Whether `pixels` can give planes."""
+        return self.take_pixels and takes_planes(self.network.whole)
+
     def pixels(
-        self, pixels: AnyImage, kept: Box, real: Box, *, consistency: bool
+        self, pixels: AnyImage, kept: Box, real: Box, *, consistency: bool, yuv: Yuv | None = None
     ) -> AnyImage | None:
-        """The `kept` box of bytes `(h, w, 1|3)`, enlarged.
+        """The `kept` box of bytes `(h, w, 1|3)`, enlarged; with `yuv` as `Planes.data`.
 
         Outside the box `real` lie mirrored pixels. `consistency` is the same for all calls. None
         for other types, for very small pictures, and where memory does not suffice.
         """
         if pixels.dtype != np.uint8 or min(real.height, real.width) < LEAST_SIDE:
             return None
-        colours = pixels.shape[2]
+        key = pixels.shape[2] if yuv is None else yuv
         with self._lock:
-            if colours not in self._pixels:
-                whole = self.network.whole
+            if key not in self._pixels:
+                whole, precision = self.network.whole, self.choice.precision
                 assert isinstance(whole, GraphProgram), "take_pixels has been asked"
-                self._pixels[colours] = open_pixels(
-                    whole,
-                    self.choice.precision,
-                    colours=colours,
-                    consistency=consistency,
-                    streams=self.lanes,
-                )
+                if isinstance(key, Yuv):
+                    opened = open_planes(
+                        whole, precision, yuv=key, consistency=consistency, streams=self.lanes
+                    )
+                else:
+                    opened = open_pixels(
+                        whole, precision, colours=key, consistency=consistency, streams=self.lanes
+                    )
+                self._pixels[key] = opened
         box = kept.scaled(self.network.scale)
         height, width = pixels.shape[:2]
         margins = real.top, height - real.bottom, real.left, width - real.right
         try:
-            return self._pixels[colours].run(pixels, margins, box.rows, box.columns)
+            return self._pixels[key].run(pixels, margins, box.rows, box.columns)
         except BackendOutOfMemory:
             return None
 

@@ -16,6 +16,7 @@ from fourfold.films.packets import EncodedPacket, Segment, Stamp
 from fourfold.films.probe import Colour
 from fourfold.films.pyav import load_av, ordinary_priority, reason
 from fourfold.imaging.arrays import AnyImage
+from fourfold.imaging.yuv import Planes, Yuv
 
 _SWS_MATRIX: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """H.273 matrix codes to swscale's; others are converted as BT.601."""
@@ -138,6 +139,13 @@ class Encoding:
         return CODECS[self.codec].formats[self.depth > 8]
 
     @property
+    def yuv(self) -> Yuv | None:
+        """What `Planes` have to be to be encoded; None where `to_frame` has to be given RGB."""
+        if self.pixel_format != "yuv420p":
+            return None
+        return Yuv(_SWS_MATRIX.get(self.colour.matrix, 5), self.colour.full_range)
+
+    @property
     def tells_light(self) -> bool:
         """Whether the codec can say what `light` says."""
         return self.codec in _PARAMETERS
@@ -254,20 +262,34 @@ class SegmentEncoder:
             self._packets.append(EncodedPacket(packet.pts, packet.dts, keyframe, data))
 
 
-def to_frame(pixels: AnyImage, encoding: Encoding) -> Any:
-    """A PyAV frame in the encoder's format: Lanczos to its size, then its matrix and range."""
+def to_frame(pixels: AnyImage | Planes, encoding: Encoding) -> Any:
+    """A PyAV frame in the encoder's format: Lanczos to its size, then its matrix and range.
+
+    `Planes` have both already, by `Encoding.yuv`.
+    """
     av = load_av()
     flags = av.video.reformatter.Interpolation
-    layout = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
-    # Without a copy: the pixels have gone into the new frame when this returns.
-    rgb = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), format=layout)
-    frame = rgb.reformat(
+    matrix = _SWS_MATRIX.get(encoding.colour.matrix, 5)
+    span = 2 if encoding.colour.full_range else 1
+    if isinstance(pixels, Planes):
+        frame = av.VideoFrame.from_numpy_buffer(pixels.data, format="yuv420p")
+        frame.colorspace, frame.color_range = matrix, span
+    else:
+        layout = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
+        # Without a copy: the pixels have gone into the new frame when this returns.
+        frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), format=layout)
+    if (frame.width, frame.height) == (encoding.width, encoding.height):
+        # Nothing but colour changes its size, for which more than a cubic is lost.
+        kernel = flags.BICUBIC
+    else:
+        kernel = flags.LANCZOS
+    frame = frame.reformat(
         width=encoding.width,
         height=encoding.height,
         format=encoding.pixel_format,
-        interpolation=flags.LANCZOS | flags.ACCURATE_RND | flags.FULL_CHR_H_INP,
-        dst_colorspace=_SWS_MATRIX.get(encoding.colour.matrix, 5),
-        dst_color_range=2 if encoding.colour.full_range else 1,
+        interpolation=kernel | flags.ACCURATE_RND | flags.FULL_CHR_H_INP,
+        dst_colorspace=matrix,
+        dst_color_range=span,
     )
     mark_colours(frame, encoding.colour)
     return frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -32,8 +32,12 @@ _PACKETS: Final = ((188, 0), (192, 4), (204, 0))
 class Extent:
     """Follows the packets of an open source, and then says what is missing of it."""
 
-    def __init__(self, container: Any, info: VideoInfo) -> None:
-        self._container, self._info = container, info
+    def __init__(self, container: Any, info: VideoInfo, *, listens: bool = True) -> None:
+        """With `listens` also by what FFmpeg logs: not while frames of the film are decoded.
+
+        Decoder threads that log wait for Python's lock, and PyAV holds it while it waits for them.
+        """
+        self._container, self._info, self._listens = container, info, listens
         self._kind: str = container.format.name
         self._starts: dict[int, Fraction] = {}
         self._ends: dict[int, Fraction] = {}
@@ -43,7 +47,9 @@ class Extent:
     def follow(self, packets: Iterator[Any]) -> Iterator[Any]:
         """The packets, as they are; a source that breaks off ends here, which its length shows."""
         av = load_av()
-        with _logged(warnings=self._kind == _TRANSPORT) as self._log:
+        with ExitStack() as stack:
+            if self._listens:
+                self._log = stack.enter_context(_logged(warnings=self._kind == _TRANSPORT))
             try:
                 for packet in packets:
                     self._note(packet)

@@ -191,7 +191,7 @@ def write_film(
         out.start_encoding()
     pictures = _Pictures(packets, out, video, encoding.time_base)
     clock = Straightener()
-    extent = Extent(source, info)
+    extent = Extent(source, info, listens=not encoding.live)
     wanted = (
         packet
         for packet in extent.follow(source.demux())

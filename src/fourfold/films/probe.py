@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -112,16 +114,32 @@ def has_film_suffix(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def open_input(path: Path) -> Any:
+@contextmanager
+def open_input(path: Path) -> Iterator[Any]:
     """An open PyAV container; `InputError` for what FFmpeg cannot open."""
     av = load_av()
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
         # Absolute, since FFmpeg takes what is before a colon for a protocol.
-        return av.open(str(path.absolute()), metadata_errors="surrogateescape")
+        container = av.open(str(path.absolute()), metadata_errors="surrogateescape")
     except (av.error.FFmpegError, ValueError) as error:
         raise InputError(f"{path}: not a readable film ({reason(error)})") from error
+    with container:
+        try:
+            yield container
+        finally:
+            _settle(container)
+
+
+def _settle(container: Any) -> None:
+    """Let decoders end what their threads are at, so that closing, which holds Python's lock, need not
+    wait for a thread that has something to log and waits for that lock."""
+    av = load_av()
+    for stream in container.streams.video:
+        if stream.codec_context is not None and stream.codec_context.is_open:
+            with suppress(av.error.FFmpegError):
+                stream.codec_context.decode(None)
 
 
 def main_stream(container: Any, path: Path) -> Any:

@@ -231,8 +231,14 @@ def join_tiffs(pages: Iterable[Path], target: Path) -> None:
     """
     from PIL.TiffImagePlugin import AppendingTiffWriter
 
+    class Writer(AppendingTiffWriter):
+        def close(self) -> None:
+            # From Python 3.13 on a file is closed again when it goes, and what that raises is printed.
+            if not self.f.closed:
+                super().close()
+
     try:
-        with AppendingTiffWriter(str(target), new=True) as writer:
+        with Writer(str(target), new=True) as writer:
             for page in pages:
                 with page.open("rb") as file:
                     while block := file.read(_BLOCK):

@@ -14,7 +14,6 @@ from fourfold.films.captions import with_captions
 from fourfold.films.light import Light, light_of
 from fourfold.films.packets import Segment, Stamp, read_segment, write_segment
 from tests.made_films import make_film, picture, upscale_video
-from tests.models import tiny_model
 
 av = pytest.importorskip("av")
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
@@ -29,11 +28,6 @@ LIGHT = Light(
     ),
     content=(1000, 400),
 )
-
-
-@pytest.fixture(scope="module")
-def up() -> Upscaler:
-    return Upscaler(tiny_model(scale=2, num_blocks=1, width=4))
 
 
 def first_frame(path: Path) -> Any:

@@ -9,14 +9,8 @@ import pytest
 
 from fourfold import Upscaler
 from tests.made_films import make_film, packets, picture, times, upscale_video
-from tests.models import tiny_model
 
 av = pytest.importorskip("av")
-
-
-@pytest.fixture(scope="module")
-def up() -> Upscaler:
-    return Upscaler(tiny_model(scale=2, num_blocks=1, width=4))
 
 
 def moved(source: Path, target: Path, seconds: Fraction) -> Path:

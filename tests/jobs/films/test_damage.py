@@ -18,6 +18,7 @@ LONG: dict[str, Any] = {"stamps": range(40), "options": {"g": "5"}}
 
 @pytest.fixture(scope="module")
 def up() -> Upscaler:
+    """One is enough: how frames are made tells nothing of what is missing."""
     return Upscaler(tiny_model(scale=2, num_blocks=1, width=4))
 
 

@@ -19,15 +19,9 @@ from fourfold.jobs.films import work
 from fourfold.jobs.films.run import Cancelled, VideoSettings, estimate_video
 from fourfold.jobs.size import TargetSize
 from tests.made_films import frames, in_memory, make_film, packets, picture, times, upscale_video
-from tests.models import tiny_model
 
 av = pytest.importorskip("av")
 VARYING = (0, 7, 40, 41, 90, 100, 160, 161, 162, 163, 260, 300)
-
-
-@pytest.fixture(scope="module")
-def up() -> Upscaler:
-    return Upscaler(tiny_model(scale=2, num_blocks=1, width=4))
 
 
 def enlarge(source: Path, up: Upscaler, target: str | None = None, **options: Any) -> Any:

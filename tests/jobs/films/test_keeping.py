@@ -15,14 +15,8 @@ from fourfold.films.join import Joined, join
 from fourfold.films.probe import ATTACHED_PICTURE
 from fourfold.jobs.films import run
 from tests.made_films import make_film, packets, upscale_video
-from tests.models import tiny_model
 
 av = pytest.importorskip("av")
-
-
-@pytest.fixture(scope="module")
-def up() -> Upscaler:
-    return Upscaler(tiny_model(scale=2, num_blocks=1, width=4))
 
 
 def cover(kind: str) -> bytes:

@@ -12,7 +12,6 @@ from fourfold import Upscaler
 from fourfold.films.filters import has_pulldown
 from fourfold.films.probe import probe
 from tests.made_films import make_film, times, upscale_video
-from tests.models import tiny_model
 
 av = pytest.importorskip("av")
 
@@ -53,11 +52,6 @@ def woven(count: int) -> list[np.ndarray]:
             frame[1::2] = bottom[1::2]
             frames.append(frame)
     return frames
-
-
-@pytest.fixture(scope="module")
-def up() -> Upscaler:
-    return Upscaler(tiny_model(scale=2, num_blocks=1, width=4))
 
 
 def test_pulldown_is_told_from_other_films(tmp_path: Path) -> None:

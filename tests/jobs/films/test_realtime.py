@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,16 @@ from fourfold.jobs.films.realtime import candidates, in_time
 from fourfold.jobs.films.settings import Plan
 from fourfold.jobs.request import Request
 from fourfold.weights.format import save_model
-from fourfold.weights.zoo import BLEND_ONLY, BUNDLED
+from fourfold.weights.zoo import BLEND_ONLY, BUNDLED, get_model
 from tests.made_films import make_film
-from tests.models import tiny_model
+from tests.models import plain_model, tiny_model
 
 pytest.importorskip("av")
 
 
 @pytest.fixture
 def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
-    monkeypatch.setattr(realtime, "pixel_rate", lambda _: 1e9)
+    monkeypatch.setattr(realtime, "trial_speed", lambda *_: 1e9)
     return Request(source=make_film(tmp_path / "film.mp4", stamps=range(4)))
 
 
@@ -37,6 +38,21 @@ def test_all_bundled_models_are_candidates_the_usual_one_first(film: Request) ->
     names = candidates(film)
     assert sorted(names) == sorted(set(BUNDLED) - BLEND_ONLY)
     assert names[0] in ("srresnet-fast-x4", "srgan-photo-x4")  # as `auto` would take
+
+
+def test_a_smaller_network_is_tried_after_the_larger_ones_of_its_kind(
+    film: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For films that look so, and at the end of all for others."""
+    live = replace(plain_model(), usage=get_model("srgan-photo-fast-x4").usage)
+    monkeypatch.setattr(realtime, "BUNDLED", (*BUNDLED, "live"))
+    monkeypatch.setattr(
+        realtime, "get_model", lambda name: live if name == "live" else get_model(name)
+    )
+    names = candidates(film)
+    photo = [n for n in names if n != "live" and get_model(n).usage.purpose == live.usage.purpose]
+    assert all(names.index(name) < names.index("live") for name in photo)
+    assert names.index("live") in (len(photo), len(names) - 1)
 
 
 def test_the_first_that_keeps_up_is_taken(film: Request) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +25,26 @@ av = pytest.importorskip("av")
 VARYING = (0, 2, 3, 5, 9, 10, 11, 14)
 
 
-@pytest.fixture(scope="module")
-def up() -> Upscaler:
-    return Upscaler(tiny_model(scale=2, num_blocks=1, width=4))
+def sent(source: Path, up: Upscaler, *, progress: Any = None, **settings: Any) -> Path:
+    """What a pipe brings, as a file.
 
-
-def sent(source: Path, up: Upscaler, **settings: Any) -> Path:
-    """What a pipe brings, as a file."""
-    reading, writing = os.pipe()
+    Another process reads: FFmpeg's end of a file is written with Python's lock held.
+    """
     target = source.with_name("sent.mkv")
-
-    def keep() -> None:
-        with os.fdopen(reading, "rb") as pipe:
-            target.write_bytes(pipe.read())
-
-    reader = threading.Thread(target=keep)
-    reader.start()
-    try:
-        stream_video(source, up, VideoSettings(**settings), target=f"pipe:{writing}")
-    finally:
-        os.close(writing)
-        reader.join(30)
+    keep = "import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
+    with (
+        target.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "-c", keep], stdin=subprocess.PIPE, stdout=file
+        ) as reader,
+    ):
+        assert reader.stdin is not None
+        try:
+            pipe = f"pipe:{reader.stdin.fileno()}"
+            stream_video(source, up, VideoSettings(**settings), progress=progress, target=pipe)
+        finally:
+            reader.stdin.close()
+            reader.wait(60)
     return target
 
 
@@ -61,6 +63,15 @@ def test_a_limit_ends_sound_too(tmp_path: Path, up: Upscaler) -> None:
     result = sent(source, up, frames=5)
     assert len(times(result)) == 5
     assert max(time for time, _ in packets(result, "audio")) <= 5 / 12
+
+
+def test_nobody_listens_to_what_decoder_threads_say(tmp_path: Path, up: Upscaler) -> None:
+    """One that logs would wait for Python's lock, which is held where it is waited for."""
+    source = make_film(tmp_path / "film.mkv", stamps=range(24))
+    levels: list[int | None] = []
+    sent(source, up, progress=lambda _: levels.append(av.logging.get_level()))
+    assert len(levels) > 24
+    assert set(levels) == {None}
 
 
 def save_tiny(folder: Path) -> str:
@@ -99,3 +110,70 @@ def test_a_player_can_begin_while_the_rest_is_made(tmp_path: Path) -> None:
         assert work.stdout is not None
         work.stdout.close()
         assert work.wait(60) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [600, 24])
+def test_ffmpeg_plays_what_a_bundled_network_sends(length: int, tmp_path: Path) -> None:
+    """Valid from the first bytes on: FFmpeg has frames of it long before the film is finished."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        pytest.skip("no ffmpeg")
+    source = make_film(
+        tmp_path / "film.mkv", stamps=range(length), subtitles=((100, 900, "Hello"),)
+    )
+    raw = ["-map", "0:v", "-pix_fmt", "rgb24", "-fps_mode", "passthrough", "-f", "rawvideo", "-"]
+    play = [program, "-nostdin", "-v", "warning", "-probesize", "32k", "-i", "-", *raw]
+    with (
+        subprocess.Popen(
+            command(source, "srresnet-fast-x4"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as work,
+        subprocess.Popen(
+            play, stdin=work.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as player,
+    ):
+        assert work.stdout is not None
+        assert player.stdout is not None
+        assert player.stderr is not None
+        work.stdout.close()
+        size = 4 * SIDE[0] * 4 * SIDE[1] * 3
+        watchdog = threading.Timer(240, lambda: [process.kill() for process in (work, player)])
+        watchdog.start()
+        try:
+            assert len(player.stdout.read(size)) == size
+            if length == 24:  # to the end: every frame, and nothing to complain about
+                assert len(player.stdout.read()) == (length - 1) * size
+                assert player.stderr.read() == b""
+                assert (work.wait(60), player.wait(60)) == (0, 0)
+            else:
+                assert work.poll() is None
+                player.kill()
+                assert work.wait(60) == 1
+        finally:
+            watchdog.cancel()
+
+
+@pytest.mark.slow
+def test_the_first_bytes_say_what_the_film_is(tmp_path: Path) -> None:
+    """The head and the first frame alone are a film: what has come within its first second."""
+    source = make_film(tmp_path / "film.mkv", stamps=range(600), subtitles=((100, 900, "Hello"),))
+    asked = command(source, "srresnet-fast-x4")
+    with subprocess.Popen(
+        asked, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as work:
+        assert work.stdout is not None
+        watchdog = threading.Timer(120, work.kill)
+        watchdog.start()
+        begin = os.read(work.stdout.fileno(), 1 << 16)
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            begin += os.read(work.stdout.fileno(), 1 << 16)
+        watchdog.cancel()
+        assert work.poll() is None
+        work.stdout.close()
+        assert work.wait(60) == 1
+    film = av.open(io.BytesIO(begin), format="matroska")
+    kinds = [stream.type for stream in film.streams]
+    assert sorted(kinds) == ["audio", "subtitle", "video"]
+    shown = next(film.decode(video=0))
+    assert (shown.width, shown.height) == (4 * SIDE[0], 4 * SIDE[1])

@@ -9,14 +9,13 @@ from typing import Final
 
 from fourfold.engine.upscaler import Upscaler
 from fourfold.films.encode import SegmentEncoder, to_frame
-from fourfold.films.packets import Stamp
-from fourfold.imaging.arrays import AnyImage
-from fourfold.jobs.engines import Engines, choose_model, is_open, open_upscaler, pixel_rate
+from fourfold.jobs.engines import Engines, choose_model, is_open, open_upscaler
 from fourfold.jobs.film import film_engine, plan_film
+from fourfold.jobs.films.progress import trial_speed
 from fourfold.jobs.films.settings import Plan
-from fourfold.jobs.films.work import enlarge_into
+from fourfold.jobs.films.work import Shown, enlarge_into
 from fourfold.jobs.request import Request
-from fourfold.jobs.stages import Cancelled, Channel
+from fourfold.jobs.stages import Cancelled
 from fourfold.weights.zoo import BLEND_ONLY, BUNDLED, get_model
 
 TRIAL_SECONDS: Final = 2.0
@@ -45,7 +44,8 @@ def in_time(request: Request, *, trial: Trial | None = None) -> tuple[Request, s
         upscaler = open_upscaler(asked)
         plan = plan_film(asked, upscaler)
         wanted = float(plan.encoding.rate)
-        fps = pixel_rate(upscaler) / (plan.info.width * plan.info.height)
+        upscaler = upscaler.for_frames(plan.info.height, plan.info.width)
+        fps = trial_speed(upscaler, plan.info, plan.yuv)
         if fps >= _HOPELESS * wanted or name == names[-1]:
             fps = trial(upscaler, plan, TRIAL_SECONDS / min(len(names), 3))
         found.append((fps, asked))
@@ -78,7 +78,7 @@ def measured(upscaler: Upscaler, plan: Plan, seconds: float) -> float:
     """Frames a second from decoder to encoder; the first, which opens everything, is not counted."""
     times: list[float] = []
 
-    def sink(enlarged: Channel[tuple[AnyImage, Stamp]]) -> None:
+    def sink(enlarged: Shown) -> None:
         encoder = SegmentEncoder(plan.encoding)
         for pixels, stamp in enlarged:
             encoder.add(to_frame(pixels, plan.encoding), stamp)
@@ -90,7 +90,7 @@ def measured(upscaler: Upscaler, plan: Plan, seconds: float) -> float:
     with suppress(Cancelled):
         enlarge_into(sink, plan, upscaler, limit=plan.frames, cancelled=over)
     if len(times) < 2:
-        return pixel_rate(upscaler) / (plan.info.width * plan.info.height)
+        return trial_speed(upscaler, plan.info, plan.yuv)
     return (len(times) - 1) / (times[-1] - times[0])
 
 

@@ -77,7 +77,8 @@ def estimate_video(
 ) -> Estimate:
     """What `run_video` would write and how long it would take on this machine."""
     plan = plan_video(source, target, upscaler, settings)
-    fps = trial_speed(upscaler, plan.info)
+    engine = upscaler.for_frames(plan.info.height, plan.info.width)
+    fps = trial_speed(engine, plan.info, plan.yuv)
     frames, guess = plan.expected_frames, _guess(plan)
     total = guess if frames is None else frames
     return Estimate(
@@ -117,6 +118,8 @@ def run_video(
     started = time.perf_counter()
     plan = plan_video(source, target, upscaler, settings)
     _check_target(plan, settings)
+    # Held from here on, so that the network is compiled once.
+    upscaler = upscaler.for_frames(plan.info.height, plan.info.width)
     with film_scratch(plan, upscaler) as scratch:
         files, done = scratch.finished()
         resumed = done + scratch.kept(len(files))[1]
@@ -125,7 +128,7 @@ def run_video(
             total=plan.expected_frames,
             guess=_guess(plan),
             resumed=resumed,
-            trial_fps=trial_speed(upscaler, plan.info),
+            trial_fps=trial_speed(upscaler, plan.info, plan.yuv) if progress else 0.0,
             report=progress or _silent,
         )
         meter.start()

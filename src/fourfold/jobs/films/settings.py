@@ -13,6 +13,7 @@ from fourfold.films.encode import CODECS, Encoding
 from fourfold.films.filters import CYCLE, has_pulldown
 from fourfold.films.join import FORMATS, Window, everything_fits, has_uncompressed_sound
 from fourfold.films.probe import VideoInfo
+from fourfold.imaging.yuv import Yuv
 from fourfold.jobs.size import TargetSize
 
 PREVIEW_SECONDS: Final = 3
@@ -110,6 +111,11 @@ class Plan:
         if self.frames is not None:
             total = self.frames if total is None else min(total, self.frames)
         return total
+
+    @property
+    def yuv(self) -> Yuv | None:
+        """The planes that frames may be made as; None where they have to be RGB."""
+        return None if self.preview else self.encoding.yuv
 
     @property
     def result_pixels(self) -> int:

@@ -21,12 +21,10 @@ from fourfold.films.join import Joined
 from fourfold.films.live import STDOUT, send_film
 from fourfold.films.packets import Stamp
 from fourfold.films.probe import probe
-from fourfold.imaging.arrays import AnyImage
 from fourfold.jobs.films.progress import Meter, Report, trial_speed
 from fourfold.jobs.films.run import VideoResult, result_of
 from fourfold.jobs.films.settings import Plan, VideoSettings, make_plan
-from fourfold.jobs.films.work import enlarge_into
-from fourfold.jobs.stages import Channel
+from fourfold.jobs.films.work import Shown, enlarge_into
 
 _NAME: Final = Path("standard output.mkv")
 
@@ -56,18 +54,19 @@ def stream_video(
     """
     started = time.perf_counter()
     plan = plan_stream(source, upscaler, settings)
+    upscaler = upscaler.for_frames(plan.info.height, plan.info.width)
     plan = replace(plan, window=replace(plan.window, origin=_origin(plan)))
     meter = Meter(
         pixels=plan.result_pixels,
         total=plan.expected_frames,
         resumed=0,
-        trial_fps=trial_speed(upscaler, plan.info),
+        trial_fps=trial_speed(upscaler, plan.info, plan.yuv) if progress else 0.0,
         report=progress or (lambda _: None),
     )
     meter.start()
     sent: list[Joined] = []
 
-    def sink(enlarged: Channel[tuple[AnyImage, Stamp]]) -> None:
+    def sink(enlarged: Shown) -> None:
         with suppress(_Stopped):
             sent.append(
                 send_film(
@@ -105,7 +104,7 @@ def _origin(plan: Plan) -> Fraction:
     return min(window.origin, first.pts * plan.info.time_base)
 
 
-def _frames(enlarged: Channel[tuple[AnyImage, Stamp]], plan: Plan) -> Iterator[tuple[Any, Stamp]]:
+def _frames(enlarged: Shown, plan: Plan) -> Iterator[tuple[Any, Stamp]]:
     for pixels, stamp in enlarged:
         yield to_frame(pixels, plan.encoding), stamp
     if enlarged.stopped:

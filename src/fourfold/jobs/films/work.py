@@ -17,6 +17,7 @@ from fourfold.films.kept import Keeper, kept_frames
 from fourfold.films.packets import Stamp, read_segment
 from fourfold.imaging.arrays import AnyImage
 from fourfold.imaging.resize import imresize
+from fourfold.imaging.yuv import Planes
 from fourfold.jobs.films.frames import enlarge_frames
 from fourfold.jobs.films.parts import FilmPart
 from fourfold.jobs.films.progress import Meter
@@ -27,6 +28,9 @@ from fourfold.jobs.stages import Cancelled, Channel, Crew
 _DECODED_FRAMES: Final = 4
 _ENLARGED_FRAMES: Final = 1
 """Frames waiting between the threads; an enlarged one may take 88 MB."""
+
+_TRUSTED_FRAMES: Final = 8
+"""Frames of a segment that tell how long it will take."""
 
 KEEP_SECONDS = 30.0
 """Work after which the frames of an unfinished segment are written to disk: what a kill can cost."""
@@ -44,7 +48,10 @@ class Rendered:
     """Frames of this run with closed captions."""
 
 
-Sink = Callable[[Channel[tuple[AnyImage, Stamp]]], None]
+Shown = Channel[tuple[AnyImage | Planes, Stamp]]
+"""Enlarged frames on their way to the encoder."""
+
+Sink = Callable[[Shown], None]
 """Takes enlarged frames off a channel until it ends; in a thread of its own."""
 
 
@@ -95,13 +102,18 @@ def enlarge_into(
     )
     crew = Crew()
     decoded: Channel[Frame] = Channel(_DECODED_FRAMES, crew.stop)
-    enlarged: Channel[tuple[AnyImage, Stamp]] = Channel(_ENLARGED_FRAMES, crew.stop)
+    enlarged: Shown = Channel(_ENLARGED_FRAMES, crew.stop)
     crew.start(lambda: _decode(reader, decoded, limit), "decode")
     crew.start(lambda: sink(enlarged), "encode")
     count = repeated = 0
     try:
-        for frame, result, same in enlarge_frames(decoded, upscaler, cancelled=cancelled):
-            shown = beside_bicubic(frame.pixels, result, plan) if plan.preview else result
+        for frame, result, same in enlarge_frames(
+            decoded, upscaler, yuv=plan.yuv, cancelled=cancelled
+        ):
+            shown = result
+            if plan.preview:
+                assert not isinstance(result, Planes), "not asked for"
+                shown = beside_bicubic(frame.pixels, result, plan)
             enlarged.put((shown, Stamp(frame.pts, frame.duration, frame.captions)))
             count, repeated = count + 1, repeated + same
             if meter is not None:
@@ -126,7 +138,7 @@ def _decode(reader: FrameReader, decoded: Channel[Frame], limit: int | None) -> 
 
 def _encode(
     plan: Plan,
-    enlarged: Channel[tuple[AnyImage, Stamp]],
+    enlarged: Shown,
     scratch: Scratch,
     number: int,
     kept: list[Path],
@@ -164,10 +176,19 @@ class _SegmentWriter:
             self._kept += 1
         elif self._keeper is not None:
             self._keeper.add(frame, stamp)
+            if len(self._encoder) == _TRUSTED_FRAMES and self._is_quick():
+                self._keeper = None
         if len(self._encoder) == self._plan.segment_frames:
             self.finish()
         elif self._keeper is not None and time.monotonic() - self._saved >= KEEP_SECONDS:
             self._save(self._keeper)
+
+    def _is_quick(self) -> bool:
+        """Whether the segment will be finished before anything of it would be written."""
+        if self._encoder is None or self._kept:
+            return False
+        took = (time.monotonic() - self._began) / len(self._encoder)
+        return took * self._plan.segment_frames < KEEP_SECONDS / 2
 
     def finish(self) -> None:
         """End the segment at work, if there is one."""
@@ -199,4 +220,4 @@ def beside_bicubic(lr: AnyImage, sr: AnyImage, plan: Plan) -> AnyImage:
     return np.concatenate([bicubic, sr] if forwards else [sr, bicubic], axis=axis)
 
 
-__all__ = ["Cancelled", "Rendered", "beside_bicubic", "enlarge_into", "render"]
+__all__ = ["Cancelled", "Rendered", "Shown", "beside_bicubic", "enlarge_into", "render"]
