@@ -93,7 +93,7 @@ def check(words: list[str]) -> None:
     if words[0].startswith("-"):  # --install-completion acts as soon as it is read
         assert set(words) <= {name for o in typer.main.get_command(app).params for name in o.opts}
         return
-    command, values = parsed(words)
+    command, values = parsed([word for word in words if word != "--help"])
     if command == "play":
         command, values = parsed(["upscale", values["film"], *values["others"]])
     if command == "upscale":
