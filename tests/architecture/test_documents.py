@@ -79,7 +79,7 @@ def exists(name: str) -> bool:
 @pytest.mark.parametrize("model", MODELS)
 def test_it_is_said_what_the_models_were_trained_on(model: str) -> None:
     assert "Trained on clean pictures" in " ".join(card(model).split())
-    assert "All but the last two were trained on clean pictures" in read("README.md")
+    assert "All but the `photo` ones were trained on clean pictures" in read("README.md")
 
 
 def test_the_first_page_says_what_was_measured() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 import tarfile
+import urllib.request
+import venv
 import zipfile
 from pathlib import Path
 
@@ -82,24 +85,73 @@ def test_indexes_accept_both(dist: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    environment = {**os.environ, "PYTHONPATH": str(site)}
+@pytest.fixture(scope="module")
+def fourfold(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command, from the wheel in an environment of its own that borrows what fourfold needs."""
+    folder = tmp_path_factory.mktemp("fresh")
+    venv.create(folder, with_pip=False)
+    scripts = folder / ("Scripts" if os.name == "nt" else "bin")
+    command = [sys.executable, "-m", "pip", "--python", str(scripts / "python"), "install"]
+    subprocess.run(
+        [*command, "--no-deps", "--no-index", "--quiet", str(wheel)], check=True, timeout=200
+    )
+    (site,) = {
+        path.parent for path in folder.rglob("fourfold") if path.parent.name == "site-packages"
+    }
+    # A line of a .pth file adds a folder but not what that folder's own .pth files add: this checkout.
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+    return scripts / "fourfold"
 
-    def fourfold(*words: str) -> str:
-        command = [sys.executable, "-m", "fourfold", *words]
-        return subprocess.run(
-            command,
-            check=True,
-            timeout=200,
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-        ).stdout
 
-    assert "before and after" in fourfold("demo", "--no-open")
+def run(fourfold: Path, *words: str, cwd: Path) -> str:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        [str(fourfold), *words],
+        check=True, timeout=200, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True,
+    ).stdout  # fmt: skip
+
+
+def test_the_wheel_upscales_elsewhere(fourfold: Path, tmp_path: Path) -> None:
+    from fourfold.pictures.images import read_pixels, write_pixels
+
+    write_pixels(read_pixels(ROOT / "demo" / "chelsea.png")[:16, :20], tmp_path / "photo.png")
+    assert "80x64" in run(fourfold, "upscale", "photo.png", cwd=tmp_path)
+    assert "before and after" in run(fourfold, "demo", "--no-open", cwd=tmp_path)
     assert (tmp_path / "fourfold-demo" / "coffee_x4.png").is_file()
-    assert "srresnet-x4" in fourfold("models", "list")
+    assert "srresnet-x4" in run(fourfold, "models", "list", cwd=tmp_path)
+
+
+def test_the_wheel_serves_elsewhere(fourfold: Path, tmp_path: Path) -> None:
+    pytest.importorskip("starlette")
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [str(fourfold), "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    with (tmp_path / "log").open("w") as log:
+        service = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    assert service.stdout is not None
+    address = service.stdout.readline().strip()
+    assert address.startswith("http://127.0.0.1:"), (tmp_path / "log").read_text()
+    with urllib.request.urlopen(f"{address}healthz", timeout=60) as answer:
+        assert answer.status == 200
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        assert b"fourfold" in answer.read()
+    service.terminate()
+    service.communicate(timeout=60)
+
+
+def test_the_wheel_trains_elsewhere(fourfold: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from fourfold.pictures.images import read_pixels, write_pixels
+
+    (tmp_path / "photos").mkdir()
+    write_pixels(
+        read_pixels(ROOT / "demo" / "chelsea.png")[:64, :72], tmp_path / "photos" / "a.png"
+    )
+    settings = [
+        *("data.train=photos", "data.valid=photos", "data.cache=cache", "data.crop=32", "steps=2"),
+        *("batch_size=1", "data.workers=1", "device=cpu", "model.num_blocks=1", "model.width=8"),
+    ]
+    assert "2 steps" in run(fourfold, "train", "tiny", "--set", *settings, cwd=tmp_path)
+    run(fourfold, "upscale", "-n", "runs/tiny", "photos/a.png", "-o", "b.png", cwd=tmp_path)
+    assert (tmp_path / "b.png").is_file()

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+AXE = Path(os.environ.get("FOURFOLD_AXE", "node_modules/axe-core/axe.min.js"))
 FETCHING = {
     ("script", "src"),
     ("img", "src"),
@@ -86,6 +88,31 @@ def test_the_site(site: Path) -> None:
                 assert unquote(parts.fragment) in known, f"{page.name} links to {address}"
     for sheet in site.rglob("*.css"):
         assert not re.search(r"(@import|url\()\s*['\"]?https?:", sheet.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize(("scheme", "theme"), [("light", "default"), ("dark", "slate")])
+def test_everybody_can_read_it(
+    site: Path, browser: Any, scheme: str, theme: str, width: int
+) -> None:
+    if not AXE.is_file():
+        pytest.skip("no axe-core; npm install axe-core, or set FOURFOLD_AXE to its axe.min.js")
+    # One of its own for each theme: the page remembers the first.
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    for name in ("index", "guides/upscale", "gallery", "tutorials/from-scratch"):
+        page.goto((site / f"{name}.html").as_uri())
+        assert page.evaluate("document.body.dataset.mdColorScheme") == theme
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = page.evaluate("axe.run()")["violations"]
+        serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
+        assert [(f["id"], f["nodes"][0]["html"]) for f in serious] == [], name
+    context.close()
 
 
 def test_every_command_is_in_the_reference() -> None:

@@ -78,7 +78,7 @@ def get(
     kind: str | None = typer.Option(None, "--kind", help="onnx, safetensors or pth."),
     live: bool = _Live,
 ) -> None:
-    """Bring another one's model; its name then works in `upscale -n`."""
+    """Download one of other people's models; its name then works in `upscale -n`."""
     from fourfold.cli.bars import Bars
     from fourfold.weights.catalogue import catalogue, find_entry
     from fourfold.weights.getting import get_model_file

@@ -30,7 +30,7 @@ def demo(
         help="Open it in the browser; else only from a terminal.",
     ),
 ) -> None:
-    """Enlarge pictures that come along, and show them before and after on a page."""
+    """Enlarge pictures that come with fourfold, and show them before and after on a page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 

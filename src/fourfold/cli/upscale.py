@@ -82,7 +82,7 @@ def upscale(
     denoise: float | None = typer.Option(
         None,
         metavar="0..1",
-        help="Photo models: 0 removes nothing, 1 all damage it can.",
+        help="Photo models: 0 removes no damage, 1 as much as they can.",
         rich_help_panel=_QUALITY,
     ),
     tta: bool = typer.Option(
@@ -202,7 +202,7 @@ def upscale(
     shard: str | None = typer.Option(
         None,
         metavar="I/N",
-        help="Do share I of N: independent processes divide a folder.",
+        help="Do shard I of N: independent processes divide a folder between them.",
         rich_help_panel=_MANY,
     ),
     retries: int = typer.Option(
