@@ -172,6 +172,11 @@ def test_estimates_by_file_and_by_size_agree(client) -> None:
 
 def test_a_crop_is_enlarged_at_once_and_leaves_nothing(client, upscaler, tmp_path) -> None:
     made = client.post("/v1/preview", files={"file": ("a.png", png())})
+    for ext, status in (("webp", 200), ("", 400)):
+        asked = {"options": f'{{"ext": "{ext}"}}'}
+        answer = client.post("/v1/preview", files={"file": ("a.png", png())}, data=asked)
+        assert answer.status_code == status, ext
+        assert status != 200 or answer.headers["content-type"] == "image/png"
     assert (made.status_code, made.headers["content-type"]) == (200, "image/png")
     assert made.content == upscale_bytes(png(), upscaler=upscaler)
     large = client.post("/v1/preview", files={"file": ("a.png", png(300, 300))})

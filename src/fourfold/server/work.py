@@ -247,12 +247,12 @@ async def post_preview(request: Request, service: ServiceOf) -> Response:
 
 
 def _enlarge_crop(service: Service, form: Form, path: Path) -> bytes:
-    options = {**parse_options(form.fields.get(OPTIONS, "")), "ext": "png"}
+    options = parse_options(form.fields.get(OPTIONS, ""))
     if has_film_suffix(Path(form.name)):
         raise UsageError(f"{form.name}: want a picture, got a film")
     few = replace(service.settings, max_pixels=_CROP_PIXELS * 16)
     asked = make_request(path.read_bytes(), None, options, few)
-    asked = asked.model_copy(update={"kind": "picture"})
+    asked = asked.model_copy(update={"kind": "picture", "ext": "png"})
     content = run(asked, upscaler=service.engines).content
     assert content is not None, "bytes without a target come back as bytes"
     return content
