@@ -31,7 +31,7 @@ ELSEWHERE = {
     " | ": "writes to another program: tests/cli/test_watch.py",
     "SLURM": "is a Slurm script",
     "torchrun": "is several processes: tests/training",
-    "models quantize": "fits for minutes: tests/training/test_quantise.py",
+    "out.safetensors": "is fitted for minutes: tests/training/test_quantise.py",
     "models get": "downloads: tests/weights/test_getting.py",
     "mine-x4.pth": "wants a network as trained: tests/export/test_torch_file.py",
     "2x-HFA2kAVCCompact": "uses what was downloaded",
