@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 from fourfold.imaging.consistency import back_project as reference  # noqa: E402
 from fourfold.losses import PIXEL_LOSSES, HighFrequencyLoss  # noqa: E402
 from fourfold.losses.settings import TERMS, PixelTerm, term_names  # noqa: E402
+from fourfold.losses.steady import SteadyLoss  # noqa: E402
 from fourfold.networks.back_projection import back_project  # noqa: E402
 from fourfold.training.steps import Objective, WeightedTerm, generator_losses  # noqa: E402
 
@@ -27,6 +28,25 @@ def test_high_frequency_of_one_bright_pixel():
     # The mean takes 1 from the pixel and puts -1 around it: 8 and eight times 1, over 7x7 pixels.
     loss = HighFrequencyLoss(PIXEL_LOSSES["l1"])
     assert loss(point, torch.zeros_like(point)).item() == pytest.approx(16 / 49, rel=1e-5)
+
+
+def test_what_moves_with_its_picture_is_steady():
+    torch.manual_seed(0)
+    loss = SteadyLoss(PIXEL_LOSSES["l1"], noise=0)
+    y, x = torch.meshgrid(torch.linspace(0, 1, 24), torch.linspace(0, 1, 32), indexing="ij")
+    slope = (0.2 + 0.3 * x + 0.2 * y).expand(2, 3, 24, 32)
+
+    def flicker(enlarge):
+        sr = enlarge(slope)
+        return [loss(sr, enlarge(loss.next_frame(slope, scale=4))).item() for _ in range(8)]
+
+    def enlarge(lr):
+        return torch.nn.functional.interpolate(lr, scale_factor=4, mode="bilinear")
+
+    pattern = torch.rand(1, 3, 96, 128)
+    steady, restless = flicker(enlarge), flicker(lambda lr: enlarge(lr) + 0.1 * pattern)
+    assert max(steady) < 0.3  # steps of 255
+    assert min(restless) > 3
 
 
 def test_the_sum_weighs_each_term_and_its_target():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
@@ -49,7 +51,7 @@ class Extent:
         av = load_av()
         with ExitStack() as stack:
             if self._listens:
-                self._log = stack.enter_context(_logged(warnings=self._kind == _TRANSPORT))
+                self._log = stack.enter_context(_EAR.listening())
             try:
                 for packet in packets:
                     self._note(packet)
@@ -79,7 +81,8 @@ class Extent:
         if missing:
             faults.append(f"{float(missing):.1f} s of {float(stated):.1f} s are missing")
         # The name of the reader, not of the writer.
-        stumbled = [text.strip() for _, name, text in self._log if name == "matroska,webm"]
+        errors = [line for line in self._log if line[0] <= load_av().logging.ERROR]
+        stumbled = [text.strip() for _, name, text in errors if name == "matroska,webm"]
         if stumbled:
             faults.append(f"the container is damaged ({stumbled[0]})")
         return faults
@@ -146,17 +149,40 @@ def _ends_early(path: Path) -> bool:
     return False
 
 
-@contextmanager
-def _logged(*, warnings: bool) -> Iterator[list[tuple[int, str, str]]]:
-    """What FFmpeg logs as errors in this thread; PyAV logs nothing unless asked."""
-    logging = load_av().logging
-    before = logging.get_level()
-    logging.set_level(logging.WARNING if warnings else logging.ERROR)
-    try:
-        with logging.Capture() as errors:
-            yield errors
-    finally:
-        logging.set_level(before)
+class _Ear:
+    """FFmpeg's log, which PyAV passes on only when asked, by one level for the whole process.
+
+    Several films may be listened to at a time, each in a thread of its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners = 0
+        self._before: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[list[tuple[int, str, str]]]:
+        """Warnings and errors of this thread: level, name and text."""
+        av_logging = load_av().logging
+        # What is said in other threads goes to this logger, and without a handler to stderr.
+        logging.getLogger("libav").addHandler(_NOWHERE)
+        with self._lock:
+            if not self._listeners:
+                self._before = av_logging.get_level()
+                av_logging.set_level(av_logging.WARNING)
+            self._listeners += 1
+        try:
+            with av_logging.Capture() as lines:
+                yield lines
+        finally:
+            with self._lock:
+                self._listeners -= 1
+                if not self._listeners:
+                    av_logging.set_level(self._before)
+
+
+_NOWHERE: Final = logging.NullHandler()
+_EAR: Final = _Ear()
 
 
 __all__ = ["Extent"]

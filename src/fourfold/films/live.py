@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -12,8 +13,8 @@ from fourfold.films.packets import Stamp
 from fourfold.films.probe import VideoInfo, open_input
 from fourfold.films.pyav import load_av, reason
 
-STDOUT: Final = "pipe:1"
-"""FFmpeg's name of standard output."""
+STDOUT: Final = 1
+"""The file descriptor of standard output."""
 
 _OPTIONS: Final = {"fflags": "+bitexact+flush_packets", "default_mode": "passthrough"}
 """Every packet goes on at once. A pipe cannot be wound back, so FFmpeg leaves sizes open and begins
@@ -27,14 +28,14 @@ def send_film(
     window: Window,
     *,
     closed: bool,
-    target: str = STDOUT,
+    target: int = STDOUT,
 ) -> Joined:
     """Encode frames as they come and write them with all other streams of the source.
 
     Args:
         frames: from `to_frame`, with when they are shown.
         closed: the film ends with the last of them, though the source goes on.
-        target: what FFmpeg opens.
+        target: file descriptor of a pipe; it stays open.
 
     Raises `BrokenPipeError` when nobody reads any more, `OutputError` for other failures.
     """
@@ -44,7 +45,7 @@ def send_film(
         with (
             open_input(info.path) as source,
             av.open(
-                target, "w", format="matroska", container_options=dict(_OPTIONS),
+                _Pipe(target), "w", format="matroska", container_options=dict(_OPTIONS),
                 metadata_errors="surrogateescape",
             ) as out,
         ):  # fmt: skip
@@ -57,6 +58,20 @@ def send_film(
             f"{info.path}: its larger version cannot be written ({reason(error)})"
         ) from error
     return joined
+
+
+class _Pipe:
+    """What FFmpeg writes through: it would hold Python's lock while a paused player does not read."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, data: bytes) -> int:
+        """Write all of it, however long that takes."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        return len(data)
 
 
 def _encoded(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -133,13 +133,13 @@ def open_input(path: Path) -> Iterator[Any]:
 
 
 def _settle(container: Any) -> None:
-    """Let decoders end what their threads are at, so that closing, which holds Python's lock, need not
-    wait for a thread that has something to log and waits for that lock."""
-    av = load_av()
-    for stream in container.streams.video:
-        if stream.codec_context is not None and stream.codec_context.is_open:
-            with suppress(av.error.FFmpegError):
-                stream.codec_context.decode(None)
+    """Let decoders end what their threads are at.
+
+    Closing holds Python's lock, and must not wait for a thread that waits for it to log something.
+    """
+    for stream in container.streams:
+        if stream.codec_context is not None:
+            stream.codec_context.flush_buffers()  # waits for threads without the lock
 
 
 def main_stream(container: Any, path: Path) -> Any:

@@ -70,6 +70,19 @@ class LpipsTerm(Term):
     """Network whose features are compared; results are judged with the other one, AlexNet."""
 
 
+class SteadyTerm(Term):
+    """What changes in the enlargement of a picture that only moves, in 8-bit grey levels: for films."""
+
+    kind: Literal["steady"] = "steady"
+    """The enlargement of a crop that is shifted and zoomed a little, against the moved enlargement."""
+    target: Literal["hr"] = "hr"
+    """Without meaning: results are compared with each other."""
+    distance: Literal["mse", "l1", "charbonnier"] = "l1"
+    """As of `pixel`."""
+    noise: Annotated[float, Field(ge=0)] = 1.0
+    """Standard deviation of what the moved crop gets, in steps of 255."""
+
+
 class AdversarialTerm(Term):
     """How well a discriminator tells results from the target, as SRGAN has it."""
 
@@ -84,6 +97,7 @@ TERMS: Final[Mapping[str, type[Term]]] = {
     "high_frequency": HighFrequencyTerm,
     "content": ContentTerm,
     "lpips": LpipsTerm,
+    "steady": SteadyTerm,
     "adversarial": AdversarialTerm,
 }
 
@@ -160,6 +174,7 @@ __all__ = [
     "LossTerm",
     "LpipsTerm",
     "PixelTerm",
+    "SteadyTerm",
     "Term",
     "old_key",
     "term_names",

@@ -20,9 +20,11 @@ from fourfold.losses.settings import (
     HighFrequencyTerm,
     LpipsTerm,
     PixelTerm,
+    SteadyTerm,
     Term,
     term_names,
 )
+from fourfold.losses.steady import SteadyLoss
 from fourfold.networks.catalog import FOREIGN_STARTS, make_network, restore_network
 from fourfold.networks.discriminator import Discriminator, discriminator_from_keras
 from fourfold.networks.generator import Generator
@@ -132,7 +134,12 @@ def _make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Adam
 def make_objective(config: TrainConfig, accelerator: Accelerator) -> Objective:
     """The generator's loss; reads or downloads the weights of networks that take part."""
     terms = [
-        WeightedTerm(name, term.weight, term.target, _make_loss(term, config.seed, accelerator))
+        WeightedTerm(
+            name,
+            term.weight,
+            name if isinstance(term, SteadyTerm) else term.target,
+            _make_loss(term, config.seed, accelerator),
+        )
         for name, term in zip(term_names(config.terms), config.terms, strict=True)
     ]
     return Objective(tuple(terms), consistency=config.consistency)
@@ -151,6 +158,8 @@ def _make_loss(
             return _place(_make_content_loss(term, seed), accelerator)
         case LpipsTerm(net=net):
             return _place(LpipsLoss(net), accelerator)
+        case SteadyTerm(distance=distance, noise=noise):
+            return SteadyLoss(PIXEL_LOSSES[distance], noise)
         case AdversarialTerm():
             return None
     raise AssertionError(f"no loss of the kind {term.kind}")

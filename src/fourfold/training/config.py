@@ -176,9 +176,9 @@ class TrainConfig(Settings):
             )
         if crop % scale:
             raise ValueError(f"data.crop={crop}: want a multiple of model.scale={scale}")
-        for kind, what in _WANT_16.items():
-            if crop < 16 and any(term.kind == kind for term in self.terms):
-                raise ValueError(f"data.crop={crop}: {what} at least 16")
+        for kind, (least, what) in _LEAST.items():
+            if crop < least and any(term.kind == kind for term in self.terms):
+                raise ValueError(f"data.crop={crop}: {what} at least {least}")
         if not self.terms:
             raise ValueError("losses: want at least one weight above 0")
         if sum(isinstance(term, AdversarialTerm) for term in self.terms) > 1:
@@ -210,11 +210,13 @@ class TrainConfig(Settings):
             )
 
 
-_WANT_16: Final = {
-    "adversarial": "the discriminator wants",
-    "content": "VGG features want",
-    "lpips": "VGG features want",
+_LEAST: Final = {
+    "adversarial": (16, "the discriminator wants"),
+    "content": (16, "VGG features want"),
+    "lpips": (16, "VGG features want"),
+    "steady": (32, "moved crops want"),
 }
+"""Smallest crop by kind of term, in pixels of high resolution."""
 
 
 def parse_config(values: dict[str, Any]) -> TrainConfig:

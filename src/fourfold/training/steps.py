@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from fourfold.losses import discriminator_loss, generator_adversarial
+from fourfold.losses.steady import SteadyLoss
 from fourfold.networks.back_projection import back_project
 from fourfold.training.device import average, average_gradients
 
@@ -27,7 +28,7 @@ class WeightedTerm(NamedTuple):
     name: str
     weight: float
     target: str
-    """Which pictures the result is compared with: `hr` or `teacher`."""
+    """Which pictures the result is compared with: `hr`, `teacher`, or by the term's own name."""
     loss: Callable[[Tensor, Tensor], Tensor] | None
     """Of results and targets; None: the discriminator's opinion of the results."""
 
@@ -82,6 +83,19 @@ def _enlarge(state: TrainState, lr: Tensor, objective: Objective) -> Tensor:
     return back_project(sr, lr) if objective.consistency else sr
 
 
+def _with_later(
+    targets: Mapping[str, Tensor], state: TrainState, lr: Tensor, sr: Tensor, objective: Objective
+) -> Mapping[str, Tensor]:
+    """The targets, and for each term of steadiness the result of the crops a moment later."""
+    scale = sr.shape[-1] // lr.shape[-1]
+    later = {
+        term.name: _enlarge(state, term.loss.next_frame(lr, scale=scale), objective)
+        for term in objective.terms
+        if isinstance(term.loss, SteadyLoss)
+    }
+    return {**targets, **later}
+
+
 def generator_step(
     state: TrainState,
     lr: Tensor,
@@ -95,7 +109,8 @@ def generator_step(
     state.generator.train()
     with accelerator.autocast():
         sr = _enlarge(state, lr, objective)
-        losses = generator_losses(sr, targets, None, objective)
+        compared = _with_later(targets, state, lr, sr, objective)
+        losses = generator_losses(sr, compared, None, objective)
     report = _report(losses.terms, losses.total, accelerator)
     if not report.finite:
         return report
@@ -124,7 +139,8 @@ def adversarial_step(
             state.discriminator(targets[objective.real]),
             state.discriminator(sr),
         )
-        losses = generator_losses(sr, targets, fake_logits, objective)
+        compared = _with_later(targets, state, lr, sr, objective)
+        losses = generator_losses(sr, compared, fake_logits, objective)
         judged = discriminator_loss(real_logits, fake_logits)
     parts = {
         **losses.terms,

@@ -26,25 +26,21 @@ VARYING = (0, 2, 3, 5, 9, 10, 11, 14)
 
 
 def sent(source: Path, up: Upscaler, *, progress: Any = None, **settings: Any) -> Path:
-    """What a pipe brings, as a file.
-
-    Another process reads: FFmpeg's end of a file is written with Python's lock held.
-    """
+    """What a pipe brings, as a file; a thread of this process reads, so none may keep Python's lock."""
     target = source.with_name("sent.mkv")
-    keep = "import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
-    with (
-        target.open("wb") as file,
-        subprocess.Popen(
-            [sys.executable, "-c", keep], stdin=subprocess.PIPE, stdout=file
-        ) as reader,
-    ):
-        assert reader.stdin is not None
-        try:
-            pipe = f"pipe:{reader.stdin.fileno()}"
-            stream_video(source, up, VideoSettings(**settings), progress=progress, target=pipe)
-        finally:
-            reader.stdin.close()
-            reader.wait(60)
+    out, into = os.pipe()
+
+    def read() -> None:
+        with os.fdopen(out, "rb") as pipe, target.open("wb") as file:
+            shutil.copyfileobj(pipe, file)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        stream_video(source, up, VideoSettings(**settings), progress=progress, target=into)
+    finally:
+        os.close(into)
+        reader.join(60)
     return target
 
 

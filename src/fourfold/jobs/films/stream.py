@@ -46,7 +46,7 @@ def stream_video(
     *,
     progress: Report | None = None,
     cancel: Callable[[], bool] | None = None,
-    target: str = STDOUT,
+    target: int = STDOUT,
 ) -> VideoResult:
     """Enlarge a film into Matroska on standard output, frame by frame.
 
