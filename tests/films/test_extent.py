@@ -30,7 +30,7 @@ def test_each_hears_its_own_thread_and_stderr_nothing(capfd: pytest.CaptureFixtu
     with _EAR.listening() as lines:
         other = threading.Thread(target=av.logging.log, args=(av.logging.ERROR, "h264", "theirs"))
         other.start()
-        other.join()
+        other.join(60)
         av.logging.log(av.logging.ERROR, "matroska,webm", "ours")
     assert [text for _, _, text in lines] == ["ours"]
     assert capfd.readouterr().err == ""

@@ -54,6 +54,8 @@ class FrameReader:
         """Packets that could not be decoded, and frames the decoder marks as corrupt."""
         self.moved = 0
         """Frames whose time stamp was missing or not after the previous one."""
+        self.resized = 0
+        """Frames of another size than the film's, brought to it."""
         self.captions = 0
         """Frames yielded with closed captions."""
         self._start, self._end = start, end
@@ -70,6 +72,7 @@ class FrameReader:
             if self._end is not None and time >= self._end:
                 return
             count += 1
+            self.resized += (raw.width, raw.height) != (self.info.width, self.info.height)
             if count > self.skip:
                 captions = captions_of(raw)
                 self.captions += bool(captions)

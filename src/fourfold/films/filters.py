@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import chain as chain_of
+from itertools import groupby, islice, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -31,16 +32,16 @@ _REPEATED: Final = 0.2
 
 
 def filtered(frames: Iterator[Any], info: VideoInfo, chain: Chain) -> Iterator[Any]:
-    """What the filters make of decoded frames; time stamps in the film's own units."""
-    graph = None
-    for frame in frames:
-        if graph is None:
-            graph = _graph(frame, info, chain)
-        graph.push(frame)
-        yield from _pulled(graph, info.time_base)
-    if graph is not None:
-        graph.push(None)
-        yield from _pulled(graph, info.time_base)
+    """What the filters make of decoded frames; time stamps in the film's own units.
+
+    Frames of another size or format get filters of their own.
+    """
+    for _, alike in groupby(frames, key=lambda f: (f.width, f.height, f.format.name)):
+        first = next(alike)
+        graph = _graph(first, info, chain)
+        for frame in chain_of((first,), alike, (None,)):
+            graph.push(frame)
+            yield from _pulled(graph, info.time_base)
 
 
 def _graph(frame: Any, info: VideoInfo, chain: Chain) -> Any:

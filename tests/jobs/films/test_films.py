@@ -359,6 +359,26 @@ def test_interlaced_films_are_deinterlaced_one_for_one(tmp_path: Path, up: Upsca
     assert times(result.output) == times(source)
 
 
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_frames_that_change_size_are_brought_to_the_first(
+    interlaced: bool, tmp_path: Path, up: Upscaler
+) -> None:
+    options = {"x264-params": "interlaced=1" if interlaced else "bframes=0"}
+    parts = [
+        make_film(tmp_path / f"{n}.ts", size=size, sound=None, options=options)
+        for n, size in enumerate([(64, 48), (96, 32), (64, 48)])
+    ]
+    source = tmp_path / "film.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    outcome = upscale_video(source, tmp_path / "o.mkv", upscaler=up)
+    assert outcome.frames == 36
+    assert any("12 frames of another size were first brought to 64x48" in n for n in outcome.notes)
+    with av.open(str(tmp_path / "o.mkv")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    wanted = picture(6, size=(96, 32)).mean(axis=(0, 1))
+    assert np.abs(frames[18].mean(axis=(0, 1)) - wanted).max() < 6
+
+
 def test_progress_and_cancel(tmp_path: Path, up: Upscaler) -> None:
     source = make_film(tmp_path / "film.mp4", stamps=range(24))
     seen: list[Any] = []

@@ -234,6 +234,9 @@ def _unusual(plan: Plan, rendered: Rendered) -> list[str]:
     notes = []
     if rendered.moved:
         notes.append(f"{rendered.moved} frames without a usable time stamp were given the next one")
+    if rendered.resized:
+        size = f"{plan.info.width}x{plan.info.height}"
+        notes.append(f"{rendered.resized} frames of another size were first brought to {size}")
     if rendered.captions and plan.encoding.codec not in CAPTIONED:
         notes.append(f"closed captions are left out: {plan.encoding.codec} cannot hold them")
     return notes

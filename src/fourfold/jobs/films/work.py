@@ -44,6 +44,7 @@ class Rendered:
     repeated: int
     damaged: int
     moved: int
+    resized: int
     captions: int
     """Frames of this run with closed captions."""
 
@@ -124,7 +125,7 @@ def enlarge_into(
         raise
     finally:
         crew.join()
-    return Rendered(count, repeated, reader.damaged, reader.moved, reader.captions)
+    return Rendered(count, repeated, reader.damaged, reader.moved, reader.resized, reader.captions)
 
 
 def _decode(reader: FrameReader, decoded: Channel[Frame], limit: int | None) -> None:
