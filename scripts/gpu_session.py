@@ -40,6 +40,7 @@ from fourfold.training.lessons import PER_FILE
 from fourfold.training.loop import train
 from fourfold.training.recipes import load_config
 from fourfold.training.run_folder import RunFolder
+from fourfold.training.trial import settle_precision
 from fourfold.weights.readers.perceptual import VARIABLE
 
 RESULTS: Final = ("model.safetensors", "config.toml", "journal.jsonl")
@@ -222,8 +223,9 @@ class Session(NamedTuple):
 def plan(config: TrainConfig, start: str | None, folder: Path, seconds: float) -> TrainConfig:
     """The config with as many lessons and steps as `seconds` allow here, at most its own."""
     end = time.monotonic() + seconds
+    config = settle_precision(config, None)
     if config.teacher.model:
-        config = make_lessons(config, seconds * LESSONS_SHARE)
+        config = make_lessons(config, seconds)
     each = seconds_of_step(config, start, folder.with_name(f"{folder.name}.trial"))
     left = end - time.monotonic()
     steps = min(config.steps, int(MARGIN * left / each))
@@ -245,12 +247,20 @@ def plan(config: TrainConfig, start: str | None, folder: Path, seconds: float) -
 
 
 def make_lessons(config: TrainConfig, seconds: float) -> TrainConfig:
-    """Make lessons until they are all there or the time is over; the config with as many."""
-    teacher, end = config.teacher, time.monotonic() + seconds
+    """Make lessons until they are all there or their share of `seconds` is over; the config with as many.
+
+    Raises `TrainingError` where not even the fewest can be made in `seconds`.
+    """
+    teacher, began = config.teacher, time.monotonic()
 
     def progress(done: int, _count: int) -> None:
-        if done >= teacher.held_back + PER_FILE and time.monotonic() > end:
+        spent = time.monotonic() - began
+        if done >= teacher.held_back + PER_FILE and spent > LESSONS_SHARE * seconds:
             raise EnoughLessons(done)
+        if spent > seconds:
+            raise TrainingError(
+                f"{done} lessons took {spent:.1f} s, all there were; want more minutes"
+            )
 
     try:
         open_crops(config, make_accelerator(config), progress=progress)

@@ -252,16 +252,20 @@ def test_the_end_comes_in_time_whatever_goes_on() -> None:
 def test_steps_and_lessons_follow_from_the_time(bundle, tmp_path, monkeypatch) -> None:
     folder = bundles.unpack(bundle, tmp_path)
     made = session.Session(folder, tmp_path / "out", (SECOND,))
-    changes = [*made.settings(SECOND), "teacher.lessons=24", "steps=1000"]
+    changes = [*made.settings(SECOND), "teacher.lessons=24", "steps=1000", "precision=auto"]
     config = load_config(SECOND.recipe, changes=changes)
     monkeypatch.setattr(session, "seconds_of_step", lambda *_: 10.0)
     planned = session.plan(config, None, tmp_path / "run", 1200)
     assert 80 <= planned.steps <= 108
     assert planned.gan.lead_in == 200 * planned.steps // 1000
     assert planned.teacher.lessons == 24
+    assert planned.precision in ("fp32", "bf16")
     assert session.plan(config, None, tmp_path / "run", 1e6).steps == 1000
-    fewer = load_config(SECOND.recipe, changes=[*changes, "seed=1"])
-    assert session.make_lessons(fewer, 0).teacher.lessons == 16  # those held back, and a file
+    fewer = load_config(SECOND.recipe, changes=[*changes, "seed=1", "precision=fp32"])
+    with pytest.raises(session.TrainingError, match=r"8 lessons took .* want more minutes"):
+        session.make_lessons(fewer, 0)
+    monkeypatch.setattr(session, "LESSONS_SHARE", 0)
+    assert session.make_lessons(fewer, 1e6).teacher.lessons == 16  # those held back, and a file
     with pytest.raises(session.TrainingError, match="want more minutes"):
         session.plan(config, None, tmp_path / "run", 5)
 
