@@ -234,9 +234,9 @@ def plan(config: TrainConfig, start: str | None, folder: Path, seconds: float) -
             f"a step takes {each:.3f} s and {left:.1f} s are left; want more minutes"
         )
     print(f"{config.name}: {steps} steps of {each:.4f} s", flush=True)
-    part = steps / config.steps
-    gan = {"lead_in": int(config.gan.lead_in * part)}
-    rates = {"warmup": int(config.optimizer.warmup * part)}
+    tenth = steps // 10  # what comes before the work itself must leave time for it
+    gan = {"lead_in": min(config.gan.lead_in, tenth)}
+    rates = {"warmup": min(config.optimizer.warmup, tenth)}
     return config.model_copy(
         update={
             "steps": steps,

@@ -257,7 +257,7 @@ def test_steps_and_lessons_follow_from_the_time(bundle, tmp_path, monkeypatch) -
     monkeypatch.setattr(session, "seconds_of_step", lambda *_: 10.0)
     planned = session.plan(config, None, tmp_path / "run", 1200)
     assert 80 <= planned.steps <= 108
-    assert planned.gan.lead_in == 200 * planned.steps // 1000
+    assert planned.gan.lead_in == planned.optimizer.warmup == planned.steps // 10
     assert planned.teacher.lessons == 24
     assert planned.precision in ("fp32", "bf16")
     assert session.plan(config, None, tmp_path / "run", 1e6).steps == 1000
