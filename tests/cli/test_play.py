@@ -64,3 +64,14 @@ def test_what_fails_before_is_told(
     player(tmp_path, monkeypatch, "cat > /dev/null")
     assert run(["play", str(tmp_path / "missing.mp4")]) == 1
     assert "missing.mp4" in capfd.readouterr().err
+
+
+def test_a_player_that_cannot_show_is_a_failure(
+    film: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    player(tmp_path, monkeypatch, "exit 1")
+    assert run(["play", *film]) == 1
+    assert "mpv: could not show the film (code 1)" in capsys.readouterr().err

@@ -45,6 +45,12 @@ def test_the_result_stands_beside_the_input(photo: Path, model: str) -> None:
     assert len(list(photo.parent.iterdir())) == 2
 
 
+@pytest.mark.parametrize("name", [".photo.png", "..photo.png", "._photo.png", "._x2.png"])
+def test_names_that_begin_with_a_dot(photo: Path, model: str, name: str) -> None:
+    assert run(["upscale", str(photo.rename(photo.with_name(name))), "-n", model]) == 0
+    assert photo.with_name(name[:-4] + "_x4.png").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "size"),
     [

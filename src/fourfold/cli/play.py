@@ -10,7 +10,7 @@ from typing import Final
 
 import typer
 
-from fourfold.errors import UsageError
+from fourfold.errors import OutputError, UsageError
 
 PLAYERS: Final = {
     "mpv": ("--force-seekable=no", "--", "-"),
@@ -18,6 +18,9 @@ PLAYERS: Final = {
     "vlc": ("--play-and-exit", "-"),
 }
 """Players that show what comes from standard input, in order of liking, and what they are told."""
+
+_FAILED: Final = (1, 2, 3)
+"""Codes of players that had nothing to show it on or could not play it; above, they were told to end."""
 
 _ENDING: Final = 0.5
 """Seconds a finished command takes to be gone when the player has shown everything."""
@@ -47,7 +50,7 @@ def play(
     with subprocess.Popen(making, stdout=subprocess.PIPE) as maker:
         assert maker.stdout is not None
         try:
-            subprocess.run(command, stdin=maker.stdout, check=False)
+            code = subprocess.run(command, stdin=maker.stdout, check=False).returncode
         except OSError as error:
             maker.terminate()
             raise UsageError(f"{command[0]}: cannot be started ({error.strerror})") from error
@@ -55,6 +58,10 @@ def play(
             return maker.wait(_ENDING)
         # The player was closed; without a reader the work ends, and nothing has failed.
         maker.stdout.close()
+    if code in _FAILED:
+        raise OutputError(
+            f"{command[0]}: could not show the film (code {code}); try another --player"
+        )
     return 0
 
 

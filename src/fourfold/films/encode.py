@@ -49,6 +49,8 @@ class Codec:
     crf_range: tuple[float, float] = (0, 51)
     presets: tuple[str, ...] = ()
     preset: str | None = None
+    least: int = 1
+    """Pixels a side below which the encoder prints lines of its own, or crashes."""
 
 
 _X26X: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
@@ -63,6 +65,7 @@ CODECS: Final = {
         crf=18,
         presets=_PRESETS,
         preset="superfast",  # with more, see `options` (decisions 41 and 45)
+        least=4,
     ),
     "hevc": Codec(
         encoder="libx265",
@@ -80,6 +83,7 @@ CODECS: Final = {
         crf_range=(1, 63),
         presets=tuple(str(n) for n in range(14)),
         preset="8",
+        least=4,
     ),
     "ffv1": Codec(
         encoder="ffv1", formats=("yuv444p", "yuv444p10le"), containers=(".mkv",), crf=None
@@ -117,6 +121,11 @@ class Encoding:
         if codec is None:
             raise UsageError(
                 f"{option('codec')}: want {', '.join(CODECS)} or auto, got {self.codec!r}"
+            )
+        if min(self.width, self.height) < codec.least:
+            raise OutputError(
+                f"{self.codec} cannot be encoded at {self.width}x{self.height} (want at least "
+                f"{codec.least}x{codec.least}); choose another {option('codec')} or size"
             )
         low, high = codec.crf_range
         if self.crf is not None and codec.crf is None:

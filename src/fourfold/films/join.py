@@ -355,10 +355,11 @@ class _Pictures:
             self._delay = packet.pts - dts
         self._end = max(self._end, packet.pts + duration)
         if self._next is None and self._out.format.name in ("mp4", "mov"):
-            # There the length is the sum of the steps in decoding time: it has to end with the
-            # last picture, which may be shown long.
+            # There the length is the sum of the steps in decoding time, which runs ahead of showing
+            # by the delay: it has to end with the last picture shown, which may be shown long and
+            # need not be the last one decoded.
             dts = max(dts, packet.pts - self._delay)
-            duration = self._end - packet.pts
+            duration = max(1, self._end - dts - self._delay)
         self._last_dts = dts
         made.pts, made.dts, made.duration = packet.pts, dts, duration
         made.time_base = self._unit

@@ -40,12 +40,12 @@ def send_film(
     Raises `BrokenPipeError` when nobody reads any more, `OutputError` for other failures.
     """
     av = load_av()
-    joined = Joined()
+    joined, pipe = Joined(), _Pipe(target)
     try:
         with (
             open_input(info.path) as source,
             av.open(
-                _Pipe(target), "w", format="matroska", container_options=dict(_OPTIONS),
+                pipe, "w", format="matroska", container_options=dict(_OPTIONS),
                 metadata_errors="surrogateescape",
             ) as out,
         ):  # fmt: skip
@@ -54,6 +54,8 @@ def send_film(
     except BrokenPipeError:
         raise
     except (av.error.FFmpegError, ValueError) as error:
+        if isinstance(pipe.failure, BrokenPipeError):
+            raise pipe.failure from None
         raise OutputError(
             f"{info.path}: its larger version cannot be written ({reason(error)})"
         ) from error
@@ -65,12 +67,18 @@ class _Pipe:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self.failure: OSError | None = None
+        """Why writing failed; PyAV loses it where FFmpeg writes on while a file is closed."""
 
     def write(self, data: bytes) -> int:
         """Write all of it, however long that takes."""
         rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            self.failure = error
+            raise
         return len(data)
 
 

@@ -119,7 +119,7 @@ def open_input(path: Path) -> Iterator[Any]:
     """An open PyAV container; `InputError` for what FFmpeg cannot open."""
     av = load_av()
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     try:
         # Absolute, since FFmpeg takes what is before a colon for a protocol.
         container = av.open(str(path.absolute()), metadata_errors="surrogateescape")

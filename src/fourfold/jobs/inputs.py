@@ -113,11 +113,11 @@ def without_results(found: Iterable[Found], suffix: str | None = None) -> list[F
         if format_of_suffix(path) is None and path.suffix.lower() not in FILM_FORMATS:
             return False
         if item.named:
-            begins = (path.stem[:end] for end in range(1, len(path.stem)))
-            beside = any(path.with_name(begin) in stems for begin in begins)
+            begins = {path.parent / path.stem[:end] for end in range(1, len(path.stem))}
+            beside = not begins.isdisjoint(stems)
             return beside and read_record(path) is not None
         begin = ending.sub("", path.stem)
-        called = begin not in ("", path.stem) and path.with_name(begin) in stems
+        called = begin not in ("", path.stem) and path.parent / begin in stems
         return called or read_record(path) is not None
 
     return [item for item in items if not is_result(item)]

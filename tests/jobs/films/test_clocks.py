@@ -134,3 +134,14 @@ def test_the_last_picture_is_shown_as_long(
         stream = film.streams.video[0]
         assert stream.duration * stream.time_base == 3
     assert times(result.output)[-1] == 1
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_a_constant_rate_stays_constant(suffix: str, tmp_path: Path, up: Upscaler) -> None:
+    """Though the last picture decoded is not the last shown."""
+    source = make_film(tmp_path / "film.mp4", stamps=range(25), options={"bf": "2"})
+    result = upscale_video(source, tmp_path / f"out{suffix}", upscaler=up, scale=1)
+    with av.open(str(result.output)) as film:
+        stream = film.streams.video[0]
+        assert stream.average_rate == 12
+        assert stream.duration * stream.time_base == Fraction(25, 12)

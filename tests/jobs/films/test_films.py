@@ -379,6 +379,17 @@ def test_frames_that_change_size_are_brought_to_the_first(
     assert np.abs(frames[18].mean(axis=(0, 1)) - wanted).max() < 6
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_frames_too_small_for_a_codec_are_one_line(
+    codec: str, tmp_path: Path, up: Upscaler
+) -> None:
+    """x264 would crash, others print lines of their own."""
+    source = make_film(tmp_path / "film.mkv", size=(2, 2), codec="ffv1", sound=None)
+    with pytest.raises(OutputError, match="cannot be encoded at 2x2"):
+        upscale_video(source, tmp_path / "o.mkv", upscaler=up, scale=1, codec=codec)
+    assert [p.name for p in tmp_path.iterdir()] == ["film.mkv"]
+
+
 def test_progress_and_cancel(tmp_path: Path, up: Upscaler) -> None:
     source = make_film(tmp_path / "film.mp4", stamps=range(24))
     seen: list[Any] = []
