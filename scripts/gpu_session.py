@@ -26,6 +26,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -289,8 +290,7 @@ class Stopwatch:
     @property
     def seconds(self) -> float:
         """Of a step, without the first ones, in which much is made ready."""
-        pairs = zip(self.seen, self.seen[1:], strict=False)
-        return statistics.median((b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs)
+        return statistics.median((b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(self.seen))
 
 
 def seconds_of_step(config: TrainConfig, start: str | None, folder: Path) -> float:

@@ -123,10 +123,7 @@ class Encoding:
                 f"{option('codec')}: want {', '.join(CODECS)} or auto, got {self.codec!r}"
             )
         if min(self.width, self.height) < codec.least:
-            raise OutputError(
-                f"{self.codec} cannot be encoded at {self.width}x{self.height} (want at least "
-                f"{codec.least}x{codec.least}); choose another {option('codec')} or size"
-            )
+            raise self.refusal(f"want at least {codec.least}x{codec.least}")
         low, high = codec.crf_range
         if self.crf is not None and codec.crf is None:
             raise UsageError(
@@ -141,6 +138,13 @@ class Encoding:
             raise UsageError(
                 f"{option('preset')}: {self.codec} wants {wanted}; got {self.preset!r}"
             )
+
+    def refusal(self, why: str) -> OutputError:
+        """The error for a size that the codec does not take."""
+        return OutputError(
+            f"{self.codec} cannot be encoded at {self.width}x{self.height} ({why}); "
+            f"choose another {option('codec')} or size"
+        )
 
     @property
     def pixel_format(self) -> str:
@@ -229,10 +233,7 @@ class SegmentEncoder:
             with ordinary_priority():
                 self._context.open()
         except (av.error.FFmpegError, ValueError) as error:
-            raise OutputError(
-                f"{encoding.codec} cannot be encoded at {encoding.width}x{encoding.height} "
-                f"({reason(error)}); choose another {option('codec')} or size"
-            ) from error
+            raise encoding.refusal(reason(error)) from error
 
     def __len__(self) -> int:
         """Frames taken so far."""

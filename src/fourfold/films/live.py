@@ -37,7 +37,8 @@ def send_film(
         closed: the film ends with the last of them, though the source goes on.
         target: file descriptor of a pipe; it stays open.
 
-    Raises `BrokenPipeError` when nobody reads any more, `OutputError` for other failures.
+    Raises `BrokenPipeError` when nobody reads any more, `OSError` when the pipe fails otherwise,
+    `OutputError` for other failures.
     """
     av = load_av()
     joined, pipe = Joined(), _Pipe(target)
@@ -51,10 +52,8 @@ def send_film(
         ):  # fmt: skip
             packets = _encoded(frames, encoding, window)
             write_film(source, out, info, packets, encoding, window, joined, closed=closed)
-    except BrokenPipeError:
-        raise
     except (av.error.FFmpegError, ValueError) as error:
-        if isinstance(pipe.failure, BrokenPipeError):
+        if pipe.failure is not None:
             raise pipe.failure from None
         raise OutputError(
             f"{info.path}: its larger version cannot be written ({reason(error)})"

@@ -21,7 +21,7 @@ class SteadyLoss(nn.Module):
     Movements are shifts by whole pixels of high resolution, thus fractions of one of low resolution,
     and every other time a zoom by up to 2 % as well; the moved picture gets noise of its own, as the
     next frame of a film has (Eilertsen et al. 2019, "Single-frame regularization for temporally stable
-    CNNs", equation 4). One movement a step, for all its crops, from torch's random numbers.
+    CNNs"). One movement a step, for all its crops, from torch's random numbers.
     """
 
     def __init__(self, distance: Callable[[Tensor, Tensor], Tensor], noise: float) -> None:

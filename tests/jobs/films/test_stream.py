@@ -70,6 +70,26 @@ def test_nobody_listens_to_what_decoder_threads_say(tmp_path: Path, up: Upscaler
     assert set(levels) == {None}
 
 
+@pytest.mark.parametrize("taken", [0, 1, 1000])
+def test_whenever_the_reader_goes_it_is_a_broken_pipe(
+    taken: int, tmp_path: Path, up: Upscaler
+) -> None:
+    """Also where the first write to fail is that of the head, or of the end of the file."""
+    source = make_film(tmp_path / "film.mkv", stamps=range(24))
+    out, into = os.pipe()
+
+    def read() -> None:
+        with os.fdopen(out, "rb", buffering=0) as pipe:
+            pipe.read(taken)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with pytest.raises(BrokenPipeError):
+        stream_video(source, up, VideoSettings(), target=into)
+    os.close(into)
+    reader.join(60)
+
+
 def save_tiny(folder: Path) -> str:
     path = folder / "tiny.safetensors"
     save_model(tiny_model(scale=2, num_blocks=1, width=4), path)
