@@ -12,7 +12,6 @@ import hashlib
 import io
 import os
 import pickle
-import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from PIL import Image
 from fourfold.datasets import find_sources
 from fourfold.engine.network import load_network
 from fourfold.errors import InputError, UsageError
+from fourfold.files.parts import part_folder
 from fourfold.files.paths import atomic_path
 from fourfold.pictures.eight_bit import picture_size, read_rgb8
 from fourfold.weights.readers.perceptual import VARIABLE, read_lpips_weights
@@ -154,12 +154,9 @@ def unpack(bundle: Path, work: Path) -> Path:
             folder = work / hashlib.file_digest(file, "sha256").hexdigest()[:12]
         if folder.is_dir():
             return folder
-        part = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        with zipfile.ZipFile(bundle) as archive:
+        with zipfile.ZipFile(bundle) as archive, part_folder(folder) as part:
             archive.extractall(part)
-        widen_vgg(part / "vgg16.npz", part / "vgg16.ckpt")
-        part.rename(folder)
+            widen_vgg(part / "vgg16.npz", part / "vgg16.ckpt")
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{bundle}: want what `pack` made, whole; got {error}") from error
     return folder

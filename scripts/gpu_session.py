@@ -33,6 +33,7 @@ from typing import Any, Final, NamedTuple
 from gpu_bundle import pack, teacher_in, unpack, variable
 
 from fourfold.errors import FourfoldError, TrainingError
+from fourfold.files.parts import part_folder
 from fourfold.training.build import open_crops
 from fourfold.training.config import TrainConfig
 from fourfold.training.device import make_accelerator
@@ -318,12 +319,9 @@ def seconds_of_step(config: TrainConfig, start: str | None, folder: Path) -> flo
 
 def publish(run: Path, target: Path) -> None:
     """Copy a run's results; `target` is there with all of them or not at all."""
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    for name in RESULTS:
-        shutil.copyfile(run / name, part / name)
-    part.rename(target)
+    with part_folder(target) as part:
+        for name in RESULTS:
+            shutil.copyfile(run / name, part / name)
 
 
 def main(arguments: Sequence[str] | None = None, stages: Sequence[Stage] = STAGES) -> int:

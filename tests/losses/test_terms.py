@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from fourfold.losses import PIXEL_LOSSES, HighFrequencyLoss  # noqa: E402
 from fourfold.losses.settings import TERMS, PixelTerm, term_names  # noqa: E402
 from fourfold.losses.steady import SteadyLoss  # noqa: E402
 from fourfold.networks.back_projection import back_project  # noqa: E402
-from fourfold.training.steps import Objective, WeightedTerm, generator_losses  # noqa: E402
+from fourfold.training.steps import Objective, WeightedTerm, enlarge, generator_losses  # noqa: E402
 
 
 def test_high_frequency_does_not_see_a_slope_or_a_shift():
@@ -63,6 +65,25 @@ def test_the_sum_weighs_each_term_and_its_target():
     ln2 = float(np.log(2))
     assert parts == pytest.approx({"pixel": 127.5, "pixel_teacher": 127.5, "adversarial": ln2})
     assert losses.total.item() == pytest.approx(2.5 * 127.5 + 3 * ln2)
+
+
+@pytest.mark.parametrize("consistency", [True, False])
+def test_drift_is_what_the_consistency_step_puts_right(consistency):
+    lr = torch.rand(1, 3, 8, 8)
+    brighter = torch.nn.functional.interpolate(lr, scale_factor=4, mode="nearest") + 0.1
+    state = SimpleNamespace(generator=lambda _: brighter)
+    sr, counterpart = enlarge(state, lr, Objective((), consistency=consistency))
+    assert torch.equal(counterpart if consistency else sr, brighter)
+    drift = PIXEL_LOSSES["l1"](sr, counterpart).item()
+    correction = torch.from_numpy(reference(_numpy(brighter), _numpy(lr))) - brighter[0].movedim(
+        0, 2
+    )
+    assert drift == pytest.approx(255 * correction.abs().mean().item(), rel=1e-4)
+    assert drift > 20
+
+
+def _numpy(picture):
+    return picture[0].movedim(0, 2).numpy()
 
 
 def test_every_kind_has_a_name_of_its_own():

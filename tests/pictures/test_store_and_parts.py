@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fourfold.errors import InputError, OutputError
-from fourfold.files.parts import locked_part, remove_leftovers
+from fourfold.files.parts import locked_part, part_folder, remove_leftovers
 from fourfold.files.paths import atomic_path
 from fourfold.pictures.store import PixelStore
 
@@ -100,3 +100,17 @@ def test_only_own_names_are_removed(tmp_path: Path) -> None:
     assert left == {".fourfold-xyz.part", "a.part.png", ".part", ".fourfold-0123456789ab.part"}
     with locked_part(tmp_path) as part:
         assert part.exists()
+
+
+def test_a_folder_appears_whole_and_the_first_one_stays(tmp_path):
+    target = tmp_path / "deep" / "set"
+    with pytest.raises(KeyboardInterrupt), part_folder(target) as part:
+        (part / "half").touch()
+        raise KeyboardInterrupt
+    assert list(target.parent.iterdir()) == []
+    with part_folder(target) as first, part_folder(target) as second:
+        (first / "mine").touch()
+        (second / "too").touch()
+        assert not target.exists()
+    assert [path.name for path in target.parent.iterdir()] == ["set"]
+    assert [path.name for path in target.iterdir()] == ["too"]

@@ -99,6 +99,7 @@ def test_a_gan_against_the_teacher_resumes_exactly(distilling, tmp_path):
             {"kind": "pixel", "target": "teacher", "weight": 0.1},
             {"kind": "adversarial", "target": "teacher"},
             {"kind": "steady", "weight": 0.1},
+            {"kind": "drift", "weight": 0.1},
         ],
         "gan": {"discriminator": "patch", "discriminator_width": 4, "allow_random_start": True},
         "consistency": True,
@@ -108,7 +109,7 @@ def test_a_gan_against_the_teacher_resumes_exactly(distilling, tmp_path):
     resumed = train(distilling(steps=4, **table), output=tmp_path / "split", resume=True)
     assert same(straight, resumed)
     report = read_journal(tmp_path / "split" / "journal.jsonl")
-    assert any({"adversarial_teacher", "steady"} <= line.keys() for line in report)
+    assert any({"adversarial_teacher", "steady", "drift"} <= line.keys() for line in report)
 
 
 @pytest.mark.slow

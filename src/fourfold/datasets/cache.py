@@ -10,8 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from platformdirs import user_cache_path
 
 from fourfold.datasets.layouts import Source, problem_of
 from fourfold.errors import DataError, InputError, OutputError
+from fourfold.files.parts import part_folder
 from fourfold.imaging.resize import imresize
 from fourfold.pictures.eight_bit import read_rgb8
 
@@ -153,37 +152,32 @@ def _build(
     skip_bad: bool,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    entries, skipped, offset = [], list(bad), 0
     try:
-        part.mkdir(parents=True)
-        entries, skipped, offset = [], list(bad), 0
-        with (part / _PIXELS).open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
-            pairs = pool.map(lambda source: _decode(source, scale), sources)
-            for done, (source, pair) in enumerate(zip(sources, pairs, strict=True), start=1):
-                if isinstance(pair, InputError):
-                    skipped.append(str(pair))
-                    if not skip_bad:
-                        pool.shutdown(cancel_futures=True)
-                        raise DataError(_first_of(skipped, len(sources)))
-                else:
-                    places = []
-                    for pixels in pair:
-                        places.append((offset, *pixels.shape[:2]))
-                        offset += file.write(np.ascontiguousarray(pixels).data)
-                    entries.append({"name": str(source.hr), "hr": places[0], "lr": places[1]})
-                if progress is not None:
-                    progress(done, len(sources))
-        index = {"scale": scale, "pictures": entries, "skipped": skipped}
-        (part / _INDEX).write_text(json.dumps(index))
-        if not folder.exists():  # another process may have been faster; both are equal
-            os.replace(part, folder)
+        with part_folder(folder) as part:
+            with (part / _PIXELS).open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
+                pairs = pool.map(lambda source: _decode(source, scale), sources)
+                for done, (source, pair) in enumerate(zip(sources, pairs, strict=True), start=1):
+                    if isinstance(pair, InputError):
+                        skipped.append(str(pair))
+                        if not skip_bad:
+                            pool.shutdown(cancel_futures=True)
+                            raise DataError(_first_of(skipped, len(sources)))
+                    else:
+                        places = []
+                        for pixels in pair:
+                            places.append((offset, *pixels.shape[:2]))
+                            offset += file.write(np.ascontiguousarray(pixels).data)
+                        entries.append({"name": str(source.hr), "hr": places[0], "lr": places[1]})
+                    if progress is not None:
+                        progress(done, len(sources))
+            index = {"scale": scale, "pictures": entries, "skipped": skipped}
+            (part / _INDEX).write_text(json.dumps(index))
         logger.info("decoded %d pictures, %.0f MB in %s", len(sources), offset / 1e6, folder)
     except OSError as error:
         if (folder / _INDEX).is_file():
             return  # lost the race for the rename
         raise OutputError(f"{folder}: cannot write the picture cache ({error})") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _decode(source: Source, scale: int) -> tuple[Pixels, Pixels] | InputError:

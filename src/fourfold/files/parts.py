@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,23 @@ def locked_part(folder: Path, suffix: str = "") -> Iterator[Path]:
             path.unlink(missing_ok=True)
 
 
+@contextmanager
+def part_folder(folder: Path) -> Iterator[Path]:
+    """A hidden new folder beside `folder` that becomes it at the end, or is removed on any error.
+
+    A process that finds `folder` there by then leaves it as it is: for content that is the same
+    whoever made it. Raises `OSError` as the file system does.
+    """
+    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        if not folder.exists():
+            part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def _create(folder: Path, suffix: str) -> tuple[Path, int]:
     while True:
         number = (os.getpid() << 8 | secrets.randbits(8)) & 0xFFFFFFFF
@@ -61,4 +79,4 @@ def remove_leftovers(folder: Path) -> list[Path]:
     return removed
 
 
-__all__ = ["locked_part", "remove_leftovers"]
+__all__ = ["locked_part", "part_folder", "remove_leftovers"]

@@ -83,6 +83,20 @@ class SteadyTerm(Term):
     """Standard deviation of what the moved crop gets, in steps of 255."""
 
 
+class DriftTerm(Term):
+    """What the consistency step has to put right in the network's own result, in 8-bit grey levels.
+
+    For runs with `consistency = true`, whose other terms see the result only after that step.
+    """
+
+    kind: Literal["drift"] = "drift"
+    """How far colours and broad structures have drifted from the input's."""
+    target: Literal["hr"] = "hr"
+    """Without meaning: the result is compared with its own consistent form."""
+    distance: Literal["mse", "l1", "charbonnier"] = "l1"
+    """As of `pixel`."""
+
+
 class AdversarialTerm(Term):
     """How well a discriminator tells results from the target, as SRGAN has it."""
 
@@ -98,6 +112,7 @@ TERMS: Final[Mapping[str, type[Term]]] = {
     "content": ContentTerm,
     "lpips": LpipsTerm,
     "steady": SteadyTerm,
+    "drift": DriftTerm,
     "adversarial": AdversarialTerm,
 }
 
@@ -170,6 +185,7 @@ __all__ = [
     "TERMS",
     "AdversarialTerm",
     "ContentTerm",
+    "DriftTerm",
     "HighFrequencyTerm",
     "LossTerm",
     "LpipsTerm",

@@ -17,6 +17,7 @@ from fourfold.losses.lpips import LpipsLoss
 from fourfold.losses.settings import (
     AdversarialTerm,
     ContentTerm,
+    DriftTerm,
     HighFrequencyTerm,
     LpipsTerm,
     PixelTerm,
@@ -137,7 +138,7 @@ def make_objective(config: TrainConfig, accelerator: Accelerator) -> Objective:
         WeightedTerm(
             name,
             term.weight,
-            name if isinstance(term, SteadyTerm) else term.target,
+            _target(name, term),
             _make_loss(term, config.seed, accelerator),
         )
         for name, term in zip(term_names(config.terms), config.terms, strict=True)
@@ -145,12 +146,22 @@ def make_objective(config: TrainConfig, accelerator: Accelerator) -> Objective:
     return Objective(tuple(terms), consistency=config.consistency)
 
 
+def _target(name: str, term: Term) -> str:
+    """What a term compares with, by the names of `training.steps`."""
+    match term:
+        case SteadyTerm():
+            return name
+        case DriftTerm():
+            return "counterpart"
+    return term.target
+
+
 def _make_loss(
     term: Term, seed: int, accelerator: Accelerator
 ) -> Callable[[Tensor, Tensor], Tensor] | None:
     """The function behind a term; None for the discriminator's opinion."""
     match term:
-        case PixelTerm(distance=distance):
+        case PixelTerm(distance=distance) | DriftTerm(distance=distance):
             return PIXEL_LOSSES[distance]
         case HighFrequencyTerm(distance=distance):
             return HighFrequencyLoss(PIXEL_LOSSES[distance])

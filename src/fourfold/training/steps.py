@@ -28,7 +28,8 @@ class WeightedTerm(NamedTuple):
     name: str
     weight: float
     target: str
-    """Which pictures the result is compared with: `hr`, `teacher`, or by the term's own name."""
+    """What the result is compared with: `hr`, `teacher`, `counterpart` (the same result without the
+    consistency step, or with it where training has none), or by the term's own name."""
     loss: Callable[[Tensor, Tensor], Tensor] | None
     """Of results and targets; None: the discriminator's opinion of the results."""
 
@@ -78,9 +79,11 @@ def generator_losses(
     return GeneratorLosses(terms, total)
 
 
-def _enlarge(state: TrainState, lr: Tensor, objective: Objective) -> Tensor:
-    sr: Tensor = state.generator(lr)
-    return back_project(sr, lr) if objective.consistency else sr
+def enlarge(state: TrainState, lr: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
+    """The result that is judged, and its counterpart: one with the consistency step, one without."""
+    own: Tensor = state.generator(lr)
+    consistent = back_project(own, lr)
+    return (consistent, own) if objective.consistency else (own, consistent)
 
 
 def _with_later(
@@ -89,7 +92,7 @@ def _with_later(
     """The targets, and for each term of steadiness the result of the crops a moment later."""
     scale = sr.shape[-1] // lr.shape[-1]
     later = {
-        term.name: _enlarge(state, term.loss.next_frame(lr, scale=scale), objective)
+        term.name: enlarge(state, term.loss.next_frame(lr, scale=scale), objective)[0]
         for term in objective.terms
         if isinstance(term.loss, SteadyLoss)
     }
@@ -108,7 +111,8 @@ def generator_step(
     """A step of the generator alone."""
     state.generator.train()
     with accelerator.autocast():
-        sr = _enlarge(state, lr, objective)
+        sr, counterpart = enlarge(state, lr, objective)
+        targets = {**targets, "counterpart": counterpart}
         compared = _with_later(targets, state, lr, sr, objective)
         losses = generator_losses(sr, compared, None, objective)
     report = _report(losses.terms, losses.total, accelerator)
@@ -134,11 +138,12 @@ def adversarial_step(
     state.generator.train()
     state.discriminator.train()
     with accelerator.autocast():
-        sr = _enlarge(state, lr, objective)
+        sr, counterpart = enlarge(state, lr, objective)
         real_logits, fake_logits = (
             state.discriminator(targets[objective.real]),
             state.discriminator(sr),
         )
+        targets = {**targets, "counterpart": counterpart}
         compared = _with_later(targets, state, lr, sr, objective)
         losses = generator_losses(sr, compared, fake_logits, objective)
         judged = discriminator_loss(real_logits, fake_logits)
@@ -213,6 +218,7 @@ __all__ = [
     "StepReport",
     "WeightedTerm",
     "adversarial_step",
+    "enlarge",
     "generator_losses",
     "generator_step",
 ]
