@@ -69,7 +69,7 @@ class Stage(NamedTuple):
     """Settings, as for `fourfold train --set`."""
 
 
-FAST: Final = ("model.width=48", "model.depth=10")
+FAST: Final = ("model.width=48", "model.depth=10", "losses.steady.weight=0.01")
 STAGES: Final = (
     Stage("srresnet_fast_x4", "srresnet_fast_x4", 20),
     Stage("srgan_fast_x4", "srgan_fast_x4", 10, "srresnet_fast_x4"),
