@@ -33,7 +33,7 @@ PRECISIONS = ["fp32", "bf16"]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize(("model", "wanted"), [("srresnet-x4", 32.01), ("srgan-x4", 29.19)])
+@pytest.mark.parametrize(("model", "wanted"), [("srresnet-x4", 32.01), ("srgan-x4", 30.48)])
 def test_set5(bench: Path, model: str, wanted: float, precision: str) -> None:
     if precision not in cpu_precisions():
         pytest.skip(f"this CPU has no {precision}")
@@ -43,7 +43,7 @@ def test_set5(bench: Path, model: str, wanted: float, precision: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize(("model", "wanted"), [("srresnet-x4", 28.54), ("srgan-x4", 26.18)])
+@pytest.mark.parametrize(("model", "wanted"), [("srresnet-x4", 28.54), ("srgan-x4", 27.44)])
 def test_set14(bench: Path, model: str, wanted: float, precision: str) -> None:
     if precision not in cpu_precisions():
         pytest.skip(f"this CPU has no {precision}")
