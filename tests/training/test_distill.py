@@ -13,7 +13,7 @@ import torch
 
 import fourfold
 from fourfold.datasets import CropSettings, find_sources, open_pairs
-from fourfold.errors import ConfigError, DataError, OutputError
+from fourfold.errors import ConfigError, DataError, FourfoldError, OutputError
 from fourfold.training import lessons as lessons_module
 from fourfold.training.journal import read_journal
 from fourfold.training.lessons import LessonSet
@@ -297,6 +297,15 @@ def test_a_teacher_of_another_scale_is_refused(distilling, tmp_path):
         ConfigError, match="enlarges 2 times, the student 4 times; want --set model"
     ):
         train(config, output=tmp_path / "run")
+
+
+def test_missing_weights_of_a_loss_are_told_before_lessons_are_made(
+    distilling, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("FOURFOLD_METRICS", raising=False)
+    with pytest.raises(FourfoldError, match="FOURFOLD_METRICS"):
+        train(distilling(losses=[{"kind": "lpips"}]), output=tmp_path / "run")
+    assert not (tmp_path / "lessons").exists()
 
 
 def test_pictures_smaller_than_a_lesson_are_named(distilling, tmp_path):

@@ -134,10 +134,11 @@ def _open_run(
                 "srresnet-x4, or --set gan.allow_random_start=true if random is meant"
             )
         config = fit_to_start(config, begin) if begin else config
+    # First what fails at once: lessons take long.
+    objective = make_objective(config, accelerator)
     crops = open_crops(config, accelerator, progress=partial(_say_lessons, monitor))
     main = accelerator.is_main_process
     valid = open_validation(config.data, scale=config.model.scale) if main else []
-    objective = make_objective(config, accelerator)
     state = make_state(config, begin, accelerator)
     run = Run(
         config=config,
