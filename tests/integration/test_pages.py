@@ -156,7 +156,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for folder in ("photos", "held-back", "stills", "Set5", "Set14"):
         (tmp_path / folder).mkdir()
         for i in range(2):
-            write_pixels(photo[: 64 + 4 * i, i:72], tmp_path / folder / f"{i}.png")
+            side = 96 if folder == "stills" else 64  # lessons want their side times the scale
+            tall = np.concatenate([photo, photo])
+            write_pixels(tall[: side + 4 * i, i : side + 8], tmp_path / folder / f"{i}.png")
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     save_model(tiny_model(), tmp_path / "runs" / "mine" / "model.safetensors")
     param = write_tiny_ncnn(tmp_path)
