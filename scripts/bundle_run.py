@@ -40,7 +40,7 @@ BUNDLES: Final = {
         source=f"{PUBLISHED}, trained on with fourfold",
     ),
     "srresnet-fast-x4": Bundle("clean", "photographs made small by bicubic"),
-    "srgan-fast-x4": Bundle("clean", "srgan-x4 on photographs made small by bicubic"),
+    "srgan-fast-x4": Bundle("clean", "the published SRGAN on photographs made small by bicubic"),
     "srgan-photo-x4": Bundle("photo", X4PLUS, clean="srgan-photo-clean-x4"),
     "srgan-photo-clean-x4": Bundle("clean", "srgan-photo-x4, then clean photographs"),
     "srgan-photo-fast-x4": Bundle("photo", X4PLUS, clean="srresnet-fast-x4"),

@@ -153,11 +153,11 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in [*names, "0.png", "1.png", "2.png"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         write_pixels(photo[:16, :20], tmp_path / name)
+    tall = np.concatenate([photo, photo])
     for folder in ("photos", "held-back", "stills", "Set5", "Set14"):
         (tmp_path / folder).mkdir()
+        side = 96 if folder == "stills" else 64  # lessons want their side times the scale
         for i in range(2):
-            side = 96 if folder == "stills" else 64  # lessons want their side times the scale
-            tall = np.concatenate([photo, photo])
             write_pixels(tall[: side + 4 * i, i : side + 8], tmp_path / folder / f"{i}.png")
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     save_model(tiny_model(), tmp_path / "runs" / "mine" / "model.safetensors")

@@ -72,9 +72,11 @@ def test_drift_is_what_the_consistency_step_puts_right(consistency):
     lr = torch.rand(1, 3, 8, 8)
     brighter = torch.nn.functional.interpolate(lr, scale_factor=4, mode="nearest") + 0.1
     state = SimpleNamespace(generator=lambda _: brighter)
-    sr, counterpart = enlarge(state, lr, Objective((), consistency=consistency))
+    l1 = PIXEL_LOSSES["l1"]
+    terms = (WeightedTerm("drift", 1.0, "counterpart", l1),)
+    sr, counterpart = enlarge(state, lr, Objective(terms, consistency=consistency))
     assert torch.equal(counterpart if consistency else sr, brighter)
-    drift = PIXEL_LOSSES["l1"](sr, counterpart).item()
+    drift = l1(sr, counterpart).item()
     correction = torch.from_numpy(reference(_numpy(brighter), _numpy(lr))) - brighter[0].movedim(
         0, 2
     )

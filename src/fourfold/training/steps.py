@@ -43,6 +43,11 @@ class Objective:
     """Whether results go through back-projection before they are judged."""
 
     @property
+    def has_counterpart(self) -> bool:
+        """Whether a term compares the result with its `counterpart`, which costs a resize."""
+        return any(term.target == "counterpart" for term in self.terms)
+
+    @property
     def real(self) -> str:
         """The pictures a discriminator is to take for real."""
         return next(term.target for term in self.terms if term.loss is None)
@@ -80,23 +85,32 @@ def generator_losses(
 
 
 def enlarge(state: TrainState, lr: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
-    """The result that is judged, and its counterpart: one with the consistency step, one without."""
+    """The result that is judged, and its counterpart: one with the consistency step, one without.
+
+    Where there is no such step and no term asks for the counterpart, both are the network's own.
+    """
     own: Tensor = state.generator(lr)
+    if not (objective.consistency or objective.has_counterpart):
+        return own, own
     consistent = back_project(own, lr)
     return (consistent, own) if objective.consistency else (own, consistent)
 
 
 def _with_later(
-    targets: Mapping[str, Tensor], state: TrainState, lr: Tensor, sr: Tensor, objective: Objective
+    targets: Mapping[str, Tensor],
+    state: TrainState,
+    lr: Tensor,
+    counterpart: Tensor,
+    objective: Objective,
 ) -> Mapping[str, Tensor]:
-    """The targets, and for each term of steadiness the result of the crops a moment later."""
-    scale = sr.shape[-1] // lr.shape[-1]
+    """The targets, the counterpart, and for each term of steadiness the crops' result a moment later."""
+    scale = counterpart.shape[-1] // lr.shape[-1]
     later = {
         term.name: enlarge(state, term.loss.next_frame(lr, scale=scale), objective)[0]
         for term in objective.terms
         if isinstance(term.loss, SteadyLoss)
     }
-    return {**targets, **later}
+    return {**targets, "counterpart": counterpart, **later}
 
 
 def generator_step(
@@ -112,8 +126,7 @@ def generator_step(
     state.generator.train()
     with accelerator.autocast():
         sr, counterpart = enlarge(state, lr, objective)
-        targets = {**targets, "counterpart": counterpart}
-        compared = _with_later(targets, state, lr, sr, objective)
+        compared = _with_later(targets, state, lr, counterpart, objective)
         losses = generator_losses(sr, compared, None, objective)
     report = _report(losses.terms, losses.total, accelerator)
     if not report.finite:
@@ -143,8 +156,7 @@ def adversarial_step(
             state.discriminator(targets[objective.real]),
             state.discriminator(sr),
         )
-        targets = {**targets, "counterpart": counterpart}
-        compared = _with_later(targets, state, lr, sr, objective)
+        compared = _with_later(targets, state, lr, counterpart, objective)
         losses = generator_losses(sr, compared, fake_logits, objective)
         judged = discriminator_loss(real_logits, fake_logits)
     parts = {
